@@ -1,0 +1,1 @@
+"""The command line: words in, a service called, an exit code out."""

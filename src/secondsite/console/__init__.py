@@ -1,0 +1,1 @@
+"""The operators' web console (empty until its issue)."""

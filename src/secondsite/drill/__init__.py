@@ -1,0 +1,1 @@
+"""A drill: scenario, conduct, finding, verdict."""

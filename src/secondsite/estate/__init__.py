@@ -1,0 +1,1 @@
+"""The sites, hosts, links and workloads of one organisation, as a model."""

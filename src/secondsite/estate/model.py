@@ -1,0 +1,140 @@
+"""Sites, hosts, workloads and their objectives: nouns only."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from typing import NewType
+
+SiteName = NewType("SiteName", str)
+HostName = NewType("HostName", str)
+WorkloadName = NewType("WorkloadName", str)
+
+
+class SiteKind(enum.Enum):
+    """What a site is in the estate."""
+
+    DATACENTER = "datacenter"
+    VAULT = "vault"
+    CARRIER = "carrier"
+    CUSTOMERS = "customers"
+    HEADQUARTERS = "headquarters"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objectives:
+    """What the business agreed to for one workload (ISO 22301's terms)."""
+
+    rto: dt.timedelta
+    rpo: dt.timedelta
+    mtpd: dt.timedelta
+
+    def __post_init__(self) -> None:
+        """Refuse objectives that can't be meant."""
+        if not dt.timedelta(0) < self.rto <= self.mtpd:
+            raise ValueError(f"need 0 < rto <= mtpd, got rto={self.rto}, mtpd={self.mtpd}")
+        if self.rpo < dt.timedelta(0):
+            raise ValueError(f"need rpo >= 0, got rpo={self.rpo}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """A managed host. ``management`` is its out-of-band address, ``address`` what customers and sites see."""
+
+    name: HostName
+    site: SiteName
+    management: IPv4Address
+    address: IPv4Address | None
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A failure domain."""
+
+    name: SiteName
+    kind: SiteKind
+    network: IPv4Network | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A wire between a carrier and a site."""
+
+    name: str
+    carrier: HostName
+    site: SiteName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A thing that must survive.
+
+    ``members`` maps each site that can hold it to the host there; ``settings`` are the adapter's own words.
+    ``is_control_arm`` marks the workload whose loss a drill must be able to see; it is never judged by an RPO of zero.
+    """
+
+    name: WorkloadName
+    adapter: str
+    home: SiteName
+    members: Mapping[SiteName, HostName]
+    objectives: Objectives
+    depends_on: tuple[WorkloadName, ...] = ()
+    is_control_arm: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What customers see: one DNS name, served by one host of each site that can hold it."""
+
+    name: str
+    dns_name: str
+    zone: str
+    ttl: dt.timedelta
+    name_server: HostName
+    members: Mapping[SiteName, HostName]
+    workloads: tuple[WorkloadName, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """When a site counts as lost: silent from every vantage host for ``silence``."""
+
+    vantage: tuple[HostName, ...]
+    silence: dt.timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commitment:
+    """A promise by its id, and how this estate keeps it."""
+
+    id: str
+    kept_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estate:
+    """All sites, hosts, links and workloads of one organisation.
+
+    ``injections`` are the only faults a drill may bring about here. ``digest`` is over the files it was read from.
+    """
+
+    name: str
+    directory: str
+    digest: str
+    sites: Mapping[SiteName, Site]
+    hosts: Mapping[HostName, Host]
+    links: tuple[Link, ...]
+    workloads: Mapping[WorkloadName, Workload]
+    services: tuple[Service, ...]
+    detection: Detection
+    injections: tuple[str, ...]
+    commitments: tuple[Commitment, ...]
+
+    def hosts_at(self, site: SiteName) -> tuple[Host, ...]:
+        """Return the hosts of one site, in inventory order."""
+        return tuple(host for host in self.hosts.values() if host.site == site)

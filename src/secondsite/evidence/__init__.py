@@ -1,0 +1,1 @@
+"""Records, digests, signatures, bundles, and their verification."""

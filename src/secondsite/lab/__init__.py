@@ -1,0 +1,1 @@
+"""The embedded lab: two datacenters of real systemd hosts on one machine."""

@@ -1,0 +1,1 @@
+"""What only reads the world: customers' traffic, writability polls, silence, vantage points."""

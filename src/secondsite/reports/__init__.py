@@ -1,0 +1,1 @@
+"""Documents for people and tools, made from measured results."""

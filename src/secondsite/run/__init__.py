@@ -1,0 +1,1 @@
+"""Durable execution of a plan: attempts, gates, approvals, resume."""

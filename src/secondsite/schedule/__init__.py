@@ -1,0 +1,1 @@
+"""When drills are due (empty until its issue)."""

@@ -1,0 +1,1 @@
+"""Adapters that promote, demote, rejoin and verify one kind of workload."""
