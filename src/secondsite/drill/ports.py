@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from ..estate.model import HostName, SiteName, WorkloadName
+from .model import TrafficShape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,4 +54,160 @@ class Injector(Protocol):
 
     def leftovers(self) -> tuple[str, ...]:
         """Name every injected fault that is still in force."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What the traffic generator has seen so far."""
+
+    ok: int
+    failed: int
+    unknown: int
+    last_served_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One steady-state check: ``state`` is passed, failed or unknown."""
+
+    id: str
+    state: str
+    saw: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalRead:
+    """Every id found by the one read on the one writer."""
+
+    workload: WorkloadName
+    node: HostName
+    ids: tuple[str, ...]
+    read_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How a run ended, in the run room's words."""
+
+    number: int
+    name: str
+    state: str
+    why: str
+
+
+class Clock(Protocol):
+    """Time comes in here."""
+
+    def monotonic(self) -> float:
+        """Seconds on the machine's monotonic clock."""
+        ...
+
+    def now(self) -> dt.datetime:
+        """Aware UTC."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class Records(Protocol):
+    """The raw records of a drill: append-only."""
+
+    def append(self, kind: str, record: Mapping[str, object]) -> None:
+        """Add one line to ``<kind>.jsonl``."""
+        ...
+
+    def write(self, name: str, document: object) -> str:
+        """Write ``<name>.json`` once and return its SHA-256."""
+        ...
+
+
+class Traffic(Protocol):
+    """Customers."""
+
+    def start(self, shape: TrafficShape) -> None:
+        """Begin; every request becomes a record."""
+        ...
+
+    def tally(self) -> Tally:
+        """Count what was recorded so far."""
+        ...
+
+    def stop(self) -> int | None:
+        """End, wait for the last answers, and return how many requests were recorded; None if it wasn't running."""
+        ...
+
+
+class WritabilityWatch(Protocol):
+    """Polls every node of every workload for writability."""
+
+    def start(self) -> None:
+        """Begin; every poll becomes a record."""
+        ...
+
+    def states(self) -> Mapping[tuple[str, str], str]:
+        """The newest state by workload and node."""
+        ...
+
+    def stop(self) -> None:
+        """End."""
+        ...
+
+
+class SteadyState(Protocol):
+    """Says whether the estate is as it should be, by using it."""
+
+    def check(self, *, home: SiteName) -> Sequence[CheckResult]:
+        """Run the estate's checks and a customer's journey."""
+        ...
+
+
+class Replication(Protocol):
+    """What a drill does to, and asks of, the workloads themselves."""
+
+    def hold_back(self, workload: WorkloadName, *, at: SiteName) -> None:
+        """Stop the copy at ``at`` from receiving, without anybody being told."""
+        ...
+
+    def let_go(self, workload: WorkloadName, *, at: SiteName) -> None:
+        """Take the hold back. Harmless when there is none."""
+        ...
+
+    def held(self) -> Sequence[str]:
+        """Name every hold in force."""
+        ...
+
+    def final_read(self, workload: WorkloadName) -> FinalRead:
+        """Read every id on the single writer.
+
+        Raises:
+            MeasurementError: no writer, or more than one.
+        """
+        ...
+
+
+class Runs(Protocol):
+    """Runs of runbooks."""
+
+    def run(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
+        """Carry a run to its end and say how it ended."""
+        ...
+
+    def stop(self) -> None:
+        """Ask the run in flight to start no further step."""
+        ...
+
+
+class View(Protocol):
+    """Where a person watches."""
+
+    def phase(self, title: str) -> None:
+        """A new phase began."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Something worth a line happened."""
         ...

@@ -1,0 +1,272 @@
+"""Conduct a drill: bring the fault about, let the runbooks answer it, and record everything that will be judged.
+
+Nothing is judged here. Room ``measure`` computes times, losses and the verdict from the records alone, so that an
+outsider with the same records comes to the same numbers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from ..errors import MeasurementError, Refused, SecondsiteError
+from ..estate.model import Estate, WorkloadName
+from .model import Scenario
+from .ports import (
+    Clock,
+    Injector,
+    Records,
+    Replication,
+    RunEnd,
+    Runs,
+    SteadyState,
+    Traffic,
+    View,
+    WritabilityWatch,
+)
+
+T = TypeVar("T")
+
+_ARMING_S = 1.0
+_SILENCE_S = 2.0
+_CONTROL_HELD_AT_LEAST_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit:
+    """Everything a conductor works with."""
+
+    clock: Clock
+    injector: Injector
+    records: Records
+    replication: Replication
+    runs: Runs
+    steady: SteadyState
+    traffic: Traffic
+    view: View
+    writability: WritabilityWatch
+
+
+@dataclass(slots=True, kw_only=True)
+class Conductor:
+    """One drill, from steady state to steady state. Use it once."""
+
+    scenario: Scenario
+    estate: Estate
+    kit: Kit
+    stop: threading.Event
+    promised: Mapping[str, object]
+    _cut: bool = field(default=False, init=False)
+    _deadline: float = field(default=0.0, init=False)
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=2), init=False)
+
+    def conduct(self) -> None:
+        """Carry the drill to its end; whatever happens, faults are taken back and instruments are stopped.
+
+        Raises:
+            Refused: the estate isn't in a steady state, or does not permit the fault; nothing was injected.
+            SecondsiteError: the drill could not go on; the records say how far it came.
+        """
+        self._deadline = self.kit.clock.monotonic() + self.scenario.maximum.total_seconds()
+        pinned = self.kit.records.write("promised", self.promised)
+        self._event("drill-started", detail={"promised_sha256": pinned, "scenario_digest": self.scenario.digest})
+        try:
+            self._before()
+            self._fault_and_failover()
+            self._hold_at_secondary()
+            self._return_home()
+            self._after()
+        except KeyboardInterrupt:
+            self._event("aborted", detail={"reason": "interrupted by a person or a signal"})
+            raise
+        except Refused as refusal:
+            self._event("aborted", detail={"reason": refusal.what})
+            raise
+        finally:
+            self.kit.runs.stop()
+            self._pool.shutdown()
+            self._clean_up()
+
+    def _before(self) -> None:
+        self.kit.view.phase("Steady state")
+        self._require_steady("steady", phase="before")
+        self.kit.view.phase("Customers arrive")
+        self.kit.writability.start()
+        self.kit.traffic.start(self.scenario.traffic)
+        self._event("traffic-started")
+        self._wait(self.scenario.warm_up.total_seconds())
+        self._require_customers_served()
+
+    def _fault_and_failover(self) -> None:
+        kit, scenario = self.kit, self.scenario
+        kit.view.phase("Fault")
+        kit.replication.hold_back(scenario.hold, at=scenario.target)
+        self._event("held-back", detail=str(scenario.hold))
+        self._wait(max(scenario.hold_for.total_seconds(), _CONTROL_HELD_AT_LEAST_S))
+        run = self._pool.submit(kit.runs.run, scenario.runbook, origin=scenario.origin, target=scenario.target)
+        self._wait(_ARMING_S)
+        if run.done():
+            ended = run.result()
+            raise Refused(f"run {scenario.runbook} ended {ended.state} before the fault was injected: {ended.why}")
+        proof = self._pull_the_plug()
+        ended = self._result(run)
+        self._result(proof)
+        self._require_completed(ended)
+        kit.replication.let_go(scenario.hold, at=scenario.target)
+
+    def _pull_the_plug(self) -> Future[None]:
+        hosts = [host.name for host in self.estate.hosts_at(self.scenario.fault_site)]
+        self._cut = True
+        cut = self.kit.injector.cut_power(hosts)
+        self._event("fault-begun", at=cut.first_wire_dropped_at, detail=", ".join(hosts))
+        self._event("fault-done", at=cut.last_init_killed_at)
+        self.kit.view.say(f"the plug of {self.scenario.fault_site} is pulled: {', '.join(hosts)}")
+        return self._pool.submit(self._prove, hosts)
+
+    def _prove(self, hosts: Sequence[str]) -> None:
+        silence = self.kit.injector.prove_silence(hosts, seconds=_SILENCE_S)
+        self.kit.records.write(
+            "silence",
+            {
+                "hosts": list(silence.hosts),
+                "watched_from": silence.watched_from,
+                "watched_until": silence.watched_until,
+                "packets_heard": silence.packets_heard,
+                "answers": list(silence.answers),
+            },
+        )
+        if silence.proven:
+            self._event("fault-proven", detail=f"{_SILENCE_S} s without a packet or an answer")
+        self.kit.view.say("the cut is proven by silence" if silence.proven else "the cut is NOT proven")
+
+    def _hold_at_secondary(self) -> None:
+        seconds = self.scenario.sustained.total_seconds()
+        self.kit.view.phase(f"{self.scenario.target} serves customers for {seconds:.0f} s")
+        self._wait(seconds)
+        self._event("sustained")
+
+    def _return_home(self) -> None:
+        scenario, kit = self.scenario, self.kit
+        kit.view.phase("Return")
+        hosts = [host.name for host in self.estate.hosts_at(scenario.fault_site)]
+        kit.injector.restore_power(hosts)
+        self._cut = False
+        self._event("power-restored", detail=", ".join(hosts))
+        self._wait(2.0)  # long enough for the polls to see what the returned hosts try
+        self._event("failback-started")
+        back = self._pool.submit(kit.runs.run, scenario.return_runbook, origin=scenario.target, target=scenario.origin)
+        ended = self._result(back)
+        self._require_completed(ended)
+        self._event("failback-done")
+        self._wait(3.0)  # customers' caches turn over, so the last records are from home
+
+    def _after(self) -> None:
+        self.kit.view.phase("The final read, and steady state again")
+        recorded = self.kit.traffic.stop()
+        self._event("traffic-stopped", detail={"requests": recorded})
+        for workload in self.estate.workloads:
+            self._final_read(workload)
+        self._event("final-read")
+        self.kit.writability.stop()
+        self._require_steady("steady-again", phase="after")
+
+    def _clean_up(self) -> None:
+        self._stop_instruments()
+        left: list[str] = []
+        for undo in (self._let_go, self._power_on):
+            try:
+                undo()
+            except SecondsiteError as error:
+                left.append(str(error))
+        left += [*self.kit.injector.leftovers(), *self.kit.replication.held()]
+        self._event("cleanup-proven", detail={"left": left})
+
+    def _let_go(self) -> None:
+        if self.kit.replication.held():
+            self.kit.replication.let_go(self.scenario.hold, at=self.scenario.target)
+
+    def _power_on(self) -> None:
+        if self._cut:
+            self.kit.injector.restore_power([host.name for host in self.estate.hosts_at(self.scenario.fault_site)])
+            self._cut = False
+
+    def _stop_instruments(self) -> None:
+        recorded = self.kit.traffic.stop()
+        if recorded is not None:
+            self._event("traffic-stopped", detail={"requests": recorded})
+        self.kit.writability.stop()
+
+    def _final_read(self, workload: WorkloadName) -> None:
+        arm = "control" if self.estate.workloads[workload].is_control_arm else "main"
+        try:
+            read = self.kit.replication.final_read(workload)
+        except MeasurementError as error:
+            self.kit.view.say(f"the final read of {workload} could not be made: {error}")
+            return
+        head = {"arm": arm, "node": read.node, "read_at": read.read_at, "rows": len(read.ids)}
+        self.kit.records.append("final", head)
+        for found in read.ids:
+            self.kit.records.append("final", {"arm": arm, "node": read.node, "id": found})
+
+    def _require_steady(self, event: str, *, phase: str) -> None:
+        results = self.kit.steady.check(home=self.scenario.origin)
+        for result in results:
+            self.kit.records.append(
+                "steady",
+                {
+                    "t": self.kit.clock.monotonic(),
+                    "phase": phase,
+                    "check": result.id,
+                    "state": result.state,
+                    "saw": result.saw,
+                    "expected": result.expected,
+                },
+            )
+        bad = [f"{result.id} is {result.state}: {result.saw}" for result in results if result.state != "passed"]
+        if not results:
+            bad = ["no check was run"]
+        if bad:
+            raise Refused(*bad, next_step="secondsite check, or provision again: secondsite run provision")
+        self._event(event, detail=f"{len(results)} checks passed")
+        self.kit.view.say(f"{len(results)} checks passed")
+
+    def _require_customers_served(self) -> None:
+        tally = self.kit.traffic.tally()
+        if not tally.ok or tally.failed or tally.unknown:
+            raise Refused(
+                f"customers are not served before the fault: {tally.ok} ok, {tally.failed} failed,"
+                f" {tally.unknown} unknown",
+                next_step="look at the shop: secondsite lab shell web-dc1",
+            )
+
+    def _require_completed(self, ended: RunEnd) -> None:
+        self._event("run-ended", detail=f"{ended.number} {ended.name} {ended.state} {ended.why}".strip())
+        if ended.state != "completed":
+            raise SecondsiteError(
+                f"run {ended.number} ({ended.name}) ended {ended.state}: {ended.why}",
+                next_step=f"secondsite runs show {ended.number}",
+            )
+
+    def _wait(self, seconds: float) -> None:
+        until = self.kit.clock.monotonic() + seconds
+        while (left := until - self.kit.clock.monotonic()) > 0:
+            if self.stop.is_set():
+                raise KeyboardInterrupt
+            if self.kit.clock.monotonic() > self._deadline:
+                raise Refused(f"the drill exceeded its maximum duration of {self.scenario.maximum}")
+            self.kit.clock.sleep(min(left, 0.1))
+
+    def _event(self, name: str, *, at: float | None = None, detail: object = "") -> None:
+        record: dict[str, object] = {"t": self.kit.clock.monotonic() if at is None else at, "event": name}
+        if detail:
+            record["detail"] = detail
+        self.kit.records.append("events", record)
+
+    def _result(self, future: Future[T]) -> T:
+        """Wait for work in a thread, but not through a stop, and not past the scenario's maximum."""
+        while not future.done():
+            self._wait(0.05)
+        return future.result()

@@ -1,0 +1,69 @@
+"""What a drill is to do: nouns only."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from dataclasses import dataclass
+
+from ..estate.model import SiteName, WorkloadName
+
+
+class ExerciseKind(enum.Enum):
+    """HSEEP's and NIST SP 800-84's kinds, as far as this product conducts them."""
+
+    UNPLANNED = "unplanned"
+    PLANNED = "planned"
+
+
+class FaultKind(enum.Enum):
+    """Faults a scenario may ask for; the estate must permit them."""
+
+    CUT_POWER = "cut-power"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficShape:
+    """Open-loop rates, in requests a second."""
+
+    writes: int
+    reads: int
+    control_writes: int
+
+    def __post_init__(self) -> None:
+        """A drill without traffic measures nothing."""
+        if min(self.writes, self.reads, self.control_writes) < 1:
+            raise ValueError("each rate must be at least 1 a second")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One drill, as data: what is done to the estate, in which direction, and how long things are watched.
+
+    ``hold_for`` is how long the control arm's replication is held back before the fault; ``sustained`` how long
+    customers must be served within the service level for restoration to count.
+    """
+
+    name: str
+    title: str
+    kind: ExerciseKind
+    origin: SiteName
+    target: SiteName
+    runbook: str
+    return_runbook: str
+    fault: FaultKind
+    fault_site: SiteName
+    hold: WorkloadName
+    hold_for: dt.timedelta
+    traffic: TrafficShape
+    warm_up: dt.timedelta
+    sustained: dt.timedelta
+    maximum: dt.timedelta
+    digest: str
+
+    def __post_init__(self) -> None:
+        """Refuse a scenario that can't be meant."""
+        if self.origin == self.target:
+            raise ValueError(f"origin and target are both {self.origin}")
+        if self.warm_up + self.hold_for + self.sustained >= self.maximum:
+            raise ValueError("warm_up, hold and sustained together exceed the maximum duration")
