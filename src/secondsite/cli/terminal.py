@@ -1,0 +1,70 @@
+"""What every command shares: data on stdout, talk on stderr, and the options that many commands take."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import rich_click as click
+from rich.console import Console
+from rich.text import Text
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+SCHEMA_VERSION = 1
+PROJECT = Path(__file__).resolve().parents[3]
+DEFAULT_ESTATE = PROJECT / "inventories" / "lab"
+
+
+def estate_option(command: Command) -> Command:
+    """Add ``--estate DIR`` (or ``SECONDSITE_ESTATE``), which arrives as ``estate: Path``."""
+    return click.option(
+        "--estate",
+        envvar="SECONDSITE_ESTATE",
+        type=click.Path(path_type=Path),
+        default=DEFAULT_ESTATE,
+        show_default="inventories/lab",
+        help="Directory of the estate.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """Add ``--json`` (or ``SECONDSITE_JSON``), which arrives as ``as_json: bool``."""
+    return click.option(
+        "--json", "as_json", envvar="SECONDSITE_JSON", is_flag=True, help="Print one JSON document on standard output."
+    )(command)
+
+
+def clean(text: str) -> str:
+    """Return the text with every control character but the line feed written as an escape.
+
+    What an inventory or a managed host said must not drive the terminal of the person who reads it.
+    """
+    return "".join(char if char == "\n" or char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    if char == "\t":
+        return "    "
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def emit_json(document: Mapping[str, object]) -> None:
+    """Print one JSON document on standard output; ``schema_version`` comes first."""
+    whole = {"schema_version": SCHEMA_VERSION, **document}
+    sys.stdout.write(json.dumps(whole, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def emit(text: str) -> None:
+    """Print data on standard output, control characters escaped."""
+    sys.stdout.write(clean(text) + "\n")
+    sys.stdout.flush()
+
+
+def say(text: str, *, style: str = "") -> None:
+    """Talk to the person on standard error; colour only on a terminal, and never with ``NO_COLOR``."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(Text(clean(text), style=style))

@@ -1,0 +1,196 @@
+"""What `./test` runs, stage by stage, and the one line of totals at its end.
+
+A pytest stage counts test by test, any other stage as one check. A stage in which nothing ran has failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+CODE = ("src", "tests", "runbooks", "drtests", "benchmarks")
+QUICK = "not lab and not slow and not nightly"
+SHOWN_LINES = 60
+SECONDS_TO_CLEAN_UP = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One command, and where it runs."""
+
+    name: str
+    argv: tuple[str, ...]
+    folder: Path = ROOT
+    minutes: int = 10
+
+    @property
+    def is_pytest(self) -> bool:
+        return self.argv[0] == "pytest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a stage left: counts, and its output if any of it failed."""
+
+    stage: Stage
+    seconds: float
+    passed: int
+    failed: int
+    skipped: int
+    output: str
+
+
+def tool(name: str, *argv: str) -> Stage:
+    return Stage(name=name, argv=argv)
+
+
+def suite(name: str, folders: Sequence[str], marks: str, *, minutes: int = 10) -> Stage:
+    present = [folder for folder in folders if (ROOT / folder).exists()]
+    return Stage(name=name, argv=("pytest", "-q", "-m", marks, *(present or folders)), minutes=minutes)
+
+
+def fast_stages() -> list[Stage]:
+    code = [folder for folder in CODE if any((ROOT / folder).rglob("*.py"))]
+    typed = [folder for folder in ("src", "tests", "runbooks") if folder in code]
+    return [
+        tool("types", "mypy", *typed),
+        suite("unit", ["tests/unit"], QUICK),
+        suite("contract and shape", ["tests/contract", "tests/replay", "tests/architecture"], QUICK),
+        tool("import layers", "lint-imports", "--no-cache"),
+        tool("format", "ruff", "format", "--check", *code),
+        tool("lint", "ruff", "check", *code),
+    ]
+
+
+def full_stages() -> list[Stage]:
+    """Return what follows the fast stages, one after the other: the lab has one machine to itself."""
+    folders = [f"tests/{name}" for name in ("unit", "contract", "replay", "architecture")]
+    return [
+        tool("roles lint", "ansible-lint", "--offline", "--strict", "--profile", "production", "roles"),
+        suite("integration", ["tests/integration"], "not lab and not nightly"),
+        suite("slow", folders, "slow and not lab and not nightly"),
+        suite("lab", [*folders, "tests/integration", "tests/lab"], "lab and not nightly", minutes=15),
+        *molecule_stages(),
+        suite("the drill", ["tests/end_to_end"], "lab and not nightly", minutes=15),
+    ]
+
+
+def molecule_stages() -> list[Stage]:
+    scenarios = sorted((ROOT / "roles").glob("*/molecule/default/molecule.yml"))
+    roles = [scenario.parents[2] for scenario in scenarios]
+    return [Stage(name=f"molecule {role.name}", argv=("molecule", "test"), folder=role) for role in roles]
+
+
+def nightly_stages() -> list[Stage]:
+    return [suite("nightly", ["tests"], "nightly", minutes=240)]
+
+
+def run(stage: Stage) -> Outcome:
+    """Run one stage to its end or its time limit."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="secondsite-test-") as folder:
+        junit = Path(folder) / "junit.xml"
+        extra = (f"--junitxml={junit}", "-o", "junit_logging=no") if stage.is_pytest else ()
+        code, output = execute(stage, extra)
+        counts = count(junit) if stage.is_pytest else (int(code == 0), int(code != 0), 0)
+    passed, failed, skipped = counts
+    if failed == 0 and (code != 0 or passed == 0):
+        failed = 1
+        output += f"\n{stage.name}: exit code {code}, {passed} passed, {skipped} skipped: counted as a failure\n"
+    return Outcome(
+        stage=stage, seconds=time.monotonic() - began, passed=passed, failed=failed, skipped=skipped, output=output
+    )
+
+
+def execute(stage: Stage, extra: Sequence[str]) -> tuple[int, str]:
+    """Run the command in its own process group, so that nothing it started outlives its time limit or a Ctrl-C."""
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "src")}
+    program, *rest = stage.argv
+    with tempfile.TemporaryFile("w+", errors="replace") as heard:
+        child = subprocess.Popen(
+            [str(BIN / program), *rest, *extra],
+            cwd=stage.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=heard,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        note = ""
+        try:
+            code = child.wait(stage.minutes * 60)
+        except subprocess.TimeoutExpired:
+            code, note = 124, f"\nno end in {stage.minutes} minutes\n"
+        finally:
+            end(child)
+        heard.seek(0)
+        return code, heard.read() + note
+
+
+def end(child: subprocess.Popen[bytes]) -> None:
+    """Ask the command to clean up, and end what is left of its group."""
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(SECONDS_TO_CLEAN_UP)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def count(junit: Path) -> tuple[int, int, int]:
+    """Return passed, failed (errors included) and skipped tests of a pytest run."""
+    if not junit.is_file():
+        return 0, 0, 0
+    # written by our own pytest a moment ago
+    suites = ET.parse(junit).getroot().iter("testsuite")  # noqa: S314
+    totals = [[int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")] for suite in suites]
+    total, failures, broken, skipped = (sum(column) for column in zip(*totals, strict=True))
+    return total - failures - broken - skipped, failures + broken, skipped
+
+
+def show(outcome: Outcome) -> None:
+    word = "FAILED" if outcome.failed else "ok"
+    counts = f"{outcome.passed} passed, {outcome.failed} failed, {outcome.skipped} skipped"
+    print(f"{word:6} {outcome.stage.name:24} {outcome.seconds:7.1f} s   {counts}", flush=True)
+    if outcome.failed:
+        lines = outcome.output.rstrip().splitlines()
+        print("\n".join(f"       | {line}" for line in lines[-SHOWN_LINES:]), flush=True)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the stages asked for; return 0 only if something ran and nothing failed."""
+    began = time.monotonic()
+    outcomes: list[Outcome] = []
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        for outcome in pool.map(run, fast_stages()):
+            show(outcome)
+            outcomes.append(outcome)
+    later = [] if "--fast" in words else full_stages()
+    later += nightly_stages() if "--nightly" in words else []
+    for stage in later:
+        outcomes.append(run(stage))
+        show(outcomes[-1])
+    passed, failed, skipped = (
+        sum(column) for column in zip(*((o.passed, o.failed, o.skipped) for o in outcomes), strict=True)
+    )
+    print(f"\nall stages: {time.monotonic() - began:.1f} s\n{passed} passed, {failed} failed, {skipped} skipped")
+    return int(failed > 0 or passed == 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
