@@ -78,8 +78,9 @@ class SshHands:
         timeout: dt.timedelta,
         stdin: str = "",
         accept: Sequence[int] = (0,),
+        limit: int = OUTPUT_LIMIT,
     ) -> CommandResult:
-        """Run one command and wait for its end.
+        """Run one command and wait for its end. Output past ``limit`` bytes is read and thrown away.
 
         Raises:
             Unreachable: no connection could be made, so nothing was run.
@@ -89,7 +90,7 @@ class SshHands:
         deadline = self._monotonic() + timeout.total_seconds()
         channel = self._start(host, argv, stdin=stdin)
         try:
-            result = self._collect(channel, host=host, argv=argv, deadline=deadline)
+            result = self._collect(channel, what=f"{host}: {argv[0]}", deadline=deadline, limit=limit)
         finally:
             channel.close()
         if result.exit_code not in accept:
@@ -195,18 +196,18 @@ class SshHands:
             with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # it is dead already: nothing to save
                 connection.close()
 
-    def _collect(self, channel: paramiko.Channel, *, host: str, argv: Sequence[str], deadline: float) -> CommandResult:
-        out, err = _Bounded(), _Bounded()
+    def _collect(self, channel: paramiko.Channel, *, what: str, deadline: float, limit: int) -> CommandResult:
+        out, err = _Bounded(limit), _Bounded(limit)
         while not _drained(channel):
             left = deadline - self._monotonic()
             if left <= 0:
-                raise ActionTimeout(f"{host}: {argv[0]} gave no answer in time")
+                raise ActionTimeout(f"{what} gave no answer in time")
             select.select([channel], [], [], left)
             _take(channel, out, err)
         if not channel.status_event.wait(max(0.0, deadline - self._monotonic())):
-            raise ActionTimeout(f"{host}: {argv[0]} closed its output and did not end in time")
+            raise ActionTimeout(f"{what} closed its output and did not end in time")
         if channel.exit_status < 0:
-            raise ActionError(f"{host}: lost while {argv[0]} ran", effect=Effect.UNKNOWN)
+            raise ActionError(f"{what} was running when its connection was lost", effect=Effect.UNKNOWN)
         return CommandResult(
             exit_code=channel.exit_status,
             stdout=out.text(),
@@ -256,12 +257,13 @@ class SshStream:
 class _Bounded:
     """Bytes up to a limit; the rest is read and thrown away."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._parts = bytearray()
         self.truncated = False
 
     def add(self, chunk: bytes) -> None:
-        room = OUTPUT_LIMIT - len(self._parts)
+        room = self._limit - len(self._parts)
         self._parts += chunk[:room]
         self.truncated = self.truncated or len(chunk) > room
 

@@ -1,0 +1,116 @@
+"""Isolation of a site at a carrier: set, read back, lifted (ADR 0005, rule 2).
+
+The carrier holds a table with one set of fenced networks and a chain that drops everything from and to them ahead of
+every other rule. Reading back looks at what the carrier's kernel enforces, not at what was sent.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Network
+
+from ..errors import ActionError, Effect
+from ..run.ports import Hands
+
+TABLE = "secondsite_isolation"
+SET = "fenced"
+_NFT = ("sudo", "-n", "nft")
+_TIMEOUT = dt.timedelta(seconds=5)
+_RAW_PRIORITY = -300
+
+
+class CarrierFilter:
+    """The isolation filter of the estate's carriers."""
+
+    def __init__(self, hands: Hands) -> None:
+        """Connect to nothing yet."""
+        self._hands = hands
+
+    def isolate(self, carrier: str, network: IPv4Network) -> None:
+        """Drop everything from and to the network. Harmless when it is dropped already."""
+        self._hands.run(carrier, [*_NFT, "add", "element", *_element(network)], timeout=_TIMEOUT)
+
+    def lift(self, carrier: str, network: IPv4Network) -> None:
+        """Let the network's traffic pass again. Harmless when nothing was dropped.
+
+        Raises:
+            ActionError: the read-back still shows the network fenced.
+        """
+        self._hands.run(carrier, [*_NFT, "delete", "element", *_element(network)], timeout=_TIMEOUT, accept=(0, 1))
+        if network in self.fenced(carrier):
+            raise ActionError(f"{carrier} still isolates {network}", effect=Effect.NONE, retryable=True)
+
+    def fenced(self, carrier: str) -> tuple[IPv4Network, ...]:
+        """Read back which networks the carrier's kernel really drops, both ways and ahead of every accept.
+
+        Raises:
+            ActionError: the table can't be read, so nothing is known.
+        """
+        result = self._hands.run(carrier, [*_NFT, "-j", "list", "table", "inet", TABLE], timeout=_TIMEOUT)
+        try:
+            items = json.loads(result.stdout)["nftables"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ActionError(
+                f"{carrier}: the filter's read-back makes no sense: {error}", effect=Effect.NONE
+            ) from error
+        return networks_dropped(items)
+
+
+def networks_dropped(items: Sequence[Mapping[str, object]]) -> tuple[IPv4Network, ...]:
+    """Return the fenced networks if the table enforces them, else none: a set that no rule uses fences nothing."""
+    if not _drops_both_ways(items):
+        return ()
+    return tuple(network for item in items for network in _members(item.get("set")))
+
+
+def _drops_both_ways(items: Sequence[Mapping[str, object]]) -> bool:
+    chains = [item["chain"] for item in items if "chain" in item]
+    early = {
+        chain["name"]
+        for chain in chains
+        if isinstance(chain, dict) and chain.get("hook") == "prerouting" and int(chain.get("prio", 0)) < _RAW_PRIORITY
+    }
+    rules = [item["rule"] for item in items if "rule" in item]
+    by_chain: dict[str, list[list[object]]] = {name: [] for name in early}
+    for rule in rules:
+        if isinstance(rule, dict) and rule.get("chain") in by_chain:
+            by_chain[rule["chain"]].append(rule["expr"])
+    return any(
+        {_drop_direction(expression) for expression in expressions[:2]} == {"saddr", "daddr"}
+        for expressions in by_chain.values()
+    )
+
+
+def _drop_direction(expression: list[object]) -> str | None:
+    """Return saddr or daddr for a rule that is exactly: match the set, (count,) drop."""
+    parts = [part for part in expression if isinstance(part, dict) and "counter" not in part]
+    match parts:
+        case [
+            {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": str(side)}}, "right": right}},
+            last,
+        ]:
+            return side if right == f"@{SET}" and last == {"drop": None} else None
+        case _:
+            return None
+
+
+def _members(found: object) -> Iterator[IPv4Network]:
+    if not isinstance(found, dict) or found.get("name") != SET:
+        return
+    for element in found.get("elem", []):
+        value = (
+            element.get("elem", {}).get("val", element) if isinstance(element, dict) and "elem" in element else element
+        )
+        match value:
+            case {"prefix": {"addr": str(address), "len": int(length)}}:
+                yield IPv4Network(f"{address}/{length}")
+            case str(address):
+                yield IPv4Network(address)
+            case _:
+                continue
+
+
+def _element(network: IPv4Network) -> list[str]:
+    return ["inet", TABLE, SET, "{", str(network), "}"]

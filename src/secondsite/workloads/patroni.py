@@ -1,0 +1,211 @@
+"""PostgreSQL under Patroni: lease, promotion, return. The lease lives in etcd; no protocol of ours.
+
+Patroni's shortest lease (20 s) alone would decide the recovery time. Once fencing is confirmed, a promotion therefore
+names its candidate in Patroni's own ``failover`` key and takes the dead leader's key away in one etcd transaction that
+holds only if the leader is still the one the plan saw. Patroni does everything else, as in any failover.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..errors import ActionError, ActionTimeout, Effect, MeasurementError, Unreachable
+from ..run.ports import Hands
+
+_SHORT = dt.timedelta(seconds=5)
+_LONG = dt.timedelta(seconds=120)
+_POLL_S = 0.05
+_READ_LIMIT = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """What the quorum says of one cluster, read linearizably."""
+
+    read_at: str
+    leader: str | None
+    in_sync: tuple[str, ...]
+    sync_leader: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """One Patroni cluster. ``lease_hosts`` hold etcd members, asked in this order; ``members`` are its nodes."""
+
+    scope: str
+    port: int
+    database: str
+    table: str
+    members: tuple[str, ...]
+    lease_hosts: tuple[str, ...]
+
+
+class PatroniCluster:
+    """Verbs on one Patroni cluster."""
+
+    def __init__(
+        self, cluster: Cluster, *, hands: Hands, monotonic: Callable[[], float], sleep: Callable[[float], None]
+    ) -> None:
+        """Connect to nothing yet."""
+        self.cluster = cluster
+        self._hands = hands
+        self._monotonic = monotonic
+        self._sleep = sleep
+
+    def lease(self, *, avoiding: Sequence[str] = ()) -> Lease:
+        """Read leader and in-sync record linearizably, from a member that isn't on one of the hosts to avoid.
+
+        Raises:
+            Unreachable: no such member answers with a quorum behind it.
+        """
+        reasons = []
+        for host in (host for host in self.cluster.lease_hosts if host not in avoiding):
+            try:
+                listing = self._etcdctl(host, ["get", "--prefix", self._key(""), "-w", "json"])
+            except (ActionError, Unreachable) as error:
+                reasons.append(error.what)
+                continue
+            return self._lease_from(host, listing)
+        raise Unreachable(f"the lease of {self.cluster.scope} can't be read: {'; '.join(reasons) or 'no member left'}")
+
+    def promote(self, *, old: str, new: str) -> None:
+        """Take the lease from ``old`` and name ``new`` its successor; return when ``new`` accepts a write.
+
+        Only after fencing of ``old`` is confirmed.
+
+        Raises:
+            ActionError: the lease is no longer held by ``old`` (nothing was changed).
+            ActionTimeout: the lease moved, and ``new`` accepted no write in time.
+        """
+        host = next(host for host in self.cluster.lease_hosts if host != old)
+        answer = self._etcdctl(host, ["txn"], stdin=self._take_over(old=old, new=new))
+        if not answer.startswith("SUCCESS"):
+            raise ActionError(
+                f"{self.cluster.scope}: the lease is not held by {old} any more: {answer[-200:].strip()}",
+                effect=Effect.NONE,
+                next_step=f"look who holds it: etcdctl get {self._key('leader')}",
+            )
+        self.wait_writable(new, within=dt.timedelta(seconds=30))
+
+    def wait_writable(self, node: str, *, within: dt.timedelta) -> None:
+        """Return when the node accepts a write.
+
+        Raises:
+            ActionTimeout: it did not in time.
+        """
+        deadline = self._monotonic() + within.total_seconds()
+        while not self.is_writable(node):
+            if self._monotonic() > deadline:
+                raise ActionTimeout(f"{node} accepts no write to {self.cluster.scope} after {within}")
+            self._sleep(_POLL_S)
+
+    def is_writable(self, node: str) -> bool:
+        """Try a real write and roll it back. No answer and a refusal are both *not seen to be writable*."""
+        sql = "BEGIN; INSERT INTO secondsite.writability (node) VALUES ('probe'); ROLLBACK;"
+        result = self._hands.run(node, self._psql(sql), timeout=_SHORT, accept=(0, 1, 2, 3))
+        return result.exit_code == 0
+
+    def switchover(self, *, old: str, new: str) -> None:
+        """Move the writer while both are healthy; return when ``new`` accepts a write."""
+        self._patronictl(new, ["switchover", self.cluster.scope, "--leader", old, "--candidate", new, "--force"])
+        self.wait_writable(new, within=dt.timedelta(seconds=30))
+
+    def rebuild(self, node: str, *, leader: str) -> None:
+        """Make the node's copy anew from the leader; return when it streams."""
+        self.wait_member(node, leader=leader, within=_LONG)
+        self._patronictl(leader, ["reinit", self.cluster.scope, node, "--force", "--wait"])
+        self.wait_streaming(node, leader=leader, within=_LONG)
+
+    def wait_member(self, node: str, *, leader: str, within: dt.timedelta) -> None:
+        """Return when the cluster knows the node as a member that is no leader."""
+        self._wait(lambda: node in self._standbys(leader), f"{node} did not join {self.cluster.scope}", within)
+
+    def wait_streaming(self, node: str, *, leader: str, within: dt.timedelta) -> None:
+        """Return when the node streams from the leader and has replayed all the leader has written."""
+        self._wait(lambda: self._caught_up(node, leader), f"{node} does not follow {leader}", within)
+
+    def wait_in_sync(self, node: str, *, within: dt.timedelta) -> None:
+        """Return when the quorum records the node as in sync."""
+        self._wait(lambda: node in self.lease().in_sync, f"{node} is not recorded as in sync", within)
+
+    def writers(self) -> tuple[str, ...]:
+        """Name every node that accepts a write now. A node that can't be asked raises: unknown is not *none*."""
+        return tuple(node for node in self.cluster.members if self.is_writable(node))
+
+    def ids(self, node: str) -> tuple[str, ...]:
+        """Read every id of the measured table on one node.
+
+        Raises:
+            MeasurementError: the answer was too long to be taken whole.
+        """
+        sql = f"COPY (SELECT id FROM {self.cluster.table} ORDER BY id) TO STDOUT"  # noqa: S608  table: loaded, matched
+        result = self._hands.run(node, self._psql(sql), timeout=_LONG, limit=_READ_LIMIT)
+        if result.truncated:
+            raise MeasurementError(f"{node}: more ids in {self.cluster.table} than {_READ_LIMIT} bytes hold")
+        return tuple(result.stdout.split())
+
+    def _wait(self, question: Callable[[], bool], otherwise: str, within: dt.timedelta) -> None:
+        deadline = self._monotonic() + within.total_seconds()
+        while not question():
+            if self._monotonic() > deadline:
+                raise ActionTimeout(f"{otherwise} within {within}")
+            self._sleep(_POLL_S * 4)
+
+    def _standbys(self, leader: str) -> dict[str, str]:
+        listing = self._patronictl(leader, ["list", "-f", "json"])
+        members = json.loads(listing)
+        return {
+            str(member["Member"]): str(member["State"])
+            for member in members
+            if str(member["Role"]).lower() not in ("leader", "standby leader")
+        }
+
+    def _caught_up(self, node: str, leader: str) -> bool:
+        sql = (
+            "SELECT count(*) FROM pg_stat_replication"  # noqa: S608  node: a validated host name
+            f" WHERE application_name = '{node}' AND state = 'streaming' AND replay_lsn >= sent_lsn"
+        )
+        return self._hands.run(leader, self._psql(sql), timeout=_SHORT).stdout.strip() == "1"
+
+    def _lease_from(self, host: str, listing: str) -> Lease:
+        try:
+            pairs = {
+                base64.b64decode(item["key"]).decode(): base64.b64decode(item.get("value", "")).decode()
+                for item in json.loads(listing).get("kvs", [])
+            }
+            sync = json.loads(pairs.get(self._key("sync")) or "{}")
+        except (ValueError, KeyError, TypeError) as error:
+            raise Unreachable(f"{host}: the lease of {self.cluster.scope} makes no sense: {error}") from error
+        standbys = str(sync.get("sync_standby") or "")
+        return Lease(
+            read_at=host,
+            leader=pairs.get(self._key("leader")),
+            in_sync=tuple(name for name in standbys.split(",") if name),
+            sync_leader=sync.get("leader"),
+        )
+
+    def _take_over(self, *, old: str, new: str) -> str:
+        successor = json.dumps(json.dumps({"member": new}))
+        leader = self._key("leader")
+        return (
+            f'value("{leader}") = "{old}"\n\nput {self._key("failover")} {successor}\ndel {leader}\n\nget {leader}\n\n'
+        )
+
+    def _key(self, name: str) -> str:
+        return f"/service/{self.cluster.scope}/{name}"
+
+    def _etcdctl(self, host: str, words: Sequence[str], *, stdin: str = "") -> str:
+        argv = ["sudo", "-n", "/usr/local/sbin/secondsite-etcdctl", *words]
+        return self._hands.run(host, argv, stdin=stdin, timeout=_SHORT).stdout
+
+    def _patronictl(self, host: str, words: Sequence[str]) -> str:
+        argv = ["sudo", "-n", "patronictl", "-c", f"/etc/patroni/{self.cluster.scope}.yml", *words]
+        return self._hands.run(host, argv, timeout=_LONG).stdout
+
+    def _psql(self, sql: str) -> list[str]:
+        base = ["sudo", "-n", "-u", "postgres", "psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"]
+        return [*base, "-p", str(self.cluster.port), "-d", self.cluster.database, "-c", sql]
