@@ -24,10 +24,19 @@ class Intent(enum.Enum):
     SWITCHOVER = "switchover"
     FAILBACK = "failback"
 
+    @property
+    def has_direction(self) -> bool:
+        """Say whether such a plan needs an origin and a target; a direction is stated, never inferred."""
+        return self is not Intent.PROVISION
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One action or probe by name, with its arguments as plain JSON values."""
+    """One action or probe by name, with its arguments as plain JSON values without fractions.
+
+    An argument ``{"result_of": STEP, "field": NAME}`` stands for what an earlier step found; it is looked up when the
+    step starts, and covered by the digest as it stands here.
+    """
 
     name: str
     arguments: Mapping[str, object] = field(default_factory=dict)
@@ -35,10 +44,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """A precondition by name: ``on`` names the earlier steps whose results it reads."""
+    """A precondition by name: ``on`` names the earlier steps whose results it reads.
+
+    ``arguments`` say what must have been seen (which carriers, which addresses), so that a step which looked at less
+    than that can't satisfy it.
+    """
 
     name: str
     on: tuple[str, ...] = ()
+    arguments: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +62,11 @@ class Gate:
     persons: int
     standing_order: bool
 
+    def __post_init__(self) -> None:
+        """Refuse a gate that nobody guards."""
+        if self.persons < 1:
+            raise ValueError(f"a gate needs at least one person, got {self.persons}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -56,6 +75,8 @@ class Step:
     ``probe`` tells after a crash whether the effect happened (None: a person is asked).
     ``repeatable`` says that performing it twice has the effect of once; only then may a resume perform it again.
     ``undo`` names what takes the effect back; None means irreversible, or that there is no effect at all.
+    ``verify`` asks the probe after the effect too, and lets nothing follow before it has said yes.
+    ``expected`` is how long it should take, used for predictions until earlier runs say better.
     """
 
     name: str
@@ -68,9 +89,16 @@ class Step:
     probe: Call | None = None
     repeatable: bool = False
     reads_only: bool = False
+    verify: bool = False
     undo: Call | None = None
     timeout: dt.timedelta = dt.timedelta(seconds=60)
+    expected: dt.timedelta = dt.timedelta(seconds=1)
     by_hand: str = ""
+
+    @property
+    def may_repeat(self) -> bool:
+        """Performing it again after a crash does no harm."""
+        return self.repeatable or self.reads_only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +106,7 @@ class Plan:
     """What would be done, completely. ``digest`` covers every field and the files the steps use (``pins``)."""
 
     runbook: str
+    title: str
     intent: Intent
     estate: str
     estate_digest: str
@@ -86,3 +115,14 @@ class Plan:
     steps: tuple[Step, ...]
     pins: Mapping[str, str]
     digest: str
+
+    def step(self, name: str) -> Step:
+        """Return the step of that name.
+
+        Raises:
+            KeyError: the plan has no such step.
+        """
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise KeyError(name)
