@@ -1,0 +1,276 @@
+"""SSH trust by certificates: one authority per site, short-lived certificates for `ops`, host certificates, pins.
+
+Below one directory (0700), every private part 0600:
+
+    ca/<site>            the site's authority: signs `ops` for that site's hosts, and those hosts' own keys
+    ops/<site>           the key `ops` uses at that site; `<site>-cert.pub` beside it is re-issued before it ends
+    hosts/<host>.pub     the host's own public key as pinned; `<host>-cert.pub` its certificate
+    known_hosts          the authorities, for OpenSSH: only a host certificate is believed
+    pins                 the same hosts' keys one by one, for paramiko, which can't check host certificates
+    ssh_config           how OpenSSH reaches every host; what Ansible and people use
+
+An authority signs for its own site only: what leaks at one site opens nothing at another.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    SSHCertificate,
+    SSHPublicKeyTypes,
+    load_ssh_public_identity,
+)
+
+from ..errors import ActionError, ConfigError, Effect, Problem, UsageError
+from ..estate.model import Host
+from .processes import plain, run_process
+
+USER = "ops"
+KEY_TYPE = "ssh-ed25519"
+_CLOCK_SKEW = dt.timedelta(minutes=5)
+_SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+_KEYGEN_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """How long certificates hold, and how much must be left for one to be used again."""
+
+    user: dt.timedelta = dt.timedelta(hours=12)
+    user_left: dt.timedelta = dt.timedelta(hours=1)
+    host: dt.timedelta = dt.timedelta(days=90)
+    host_left: dt.timedelta = dt.timedelta(days=14)
+
+
+class Trust:
+    """The SSH trust of one estate, kept in one directory."""
+
+    def __init__(self, directory: Path, hosts: Sequence[Host], *, lifetimes: Lifetimes | None = None) -> None:
+        """Refuse names that a command line or a configuration file could take for something else."""
+        for host in hosts:
+            for word in (host.name, host.site):
+                if not _SAFE_NAME.match(word):
+                    raise ConfigError([Problem(file="inventory", line=None, pointer=f"/{word!r}", what=_NAME_RULE)])
+        if _UNQUOTABLE.search(str(directory)):
+            raise UsageError(f"the state directory's path {str(directory)!r} can't be written into ssh_config")
+        self._directory = directory
+        self._hosts = tuple(hosts)
+        self._lifetimes = lifetimes or Lifetimes()
+
+    @property
+    def known_hosts(self) -> Path:
+        """The authorities, for OpenSSH."""
+        return self._directory / "known_hosts"
+
+    @property
+    def pins(self) -> Path:
+        """The hosts' own keys, for paramiko."""
+        return self._directory / "pins"
+
+    @property
+    def ssh_config(self) -> Path:
+        """How OpenSSH reaches the hosts by name."""
+        return self._directory / "ssh_config"
+
+    def identity(self, site: str) -> Path:
+        """Return the private key of `ops` for one site; its certificate lies beside it."""
+        return self._directory / "ops" / site
+
+    def authority(self, site: str) -> str:
+        """Return the public line of one site's authority."""
+        return _public_line(self._directory / "ca" / f"{site}.pub")
+
+    def prepare(self, *, now: dt.datetime) -> None:
+        """Make what is missing and re-issue what is about to end. Calling it again changes nothing.
+
+        Raises:
+            UsageError: this machine has no ssh-keygen.
+            ActionError: ssh-keygen failed.
+        """
+        for part in ("", "ca", "ops", "hosts"):
+            (self._directory / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for site in dict.fromkeys(host.site for host in self._hosts):
+            _make_key(self._directory / "ca" / site, comment=f"secondsite-ca-{site}")
+            _make_key(self.identity(site), comment=f"{USER}@{site}")
+            self._certify_user(site, now=now)
+        _write(self.known_hosts, self._authorities_text())
+        _write(self.ssh_config, self._config_text())
+
+    def adopt(self, pins: Path, *, now: dt.datetime) -> None:
+        """Take the hosts' own keys from a file obtained out of band, and certify each by its site's authority.
+
+        Raises:
+            ConfigError: a host has no key there, or one of another kind.
+        """
+        found = _read_pins(pins)
+        missing = [host for host in self._hosts if str(host.management) not in found]
+        if missing:
+            raise ConfigError(
+                [
+                    Problem(file=str(pins), line=None, pointer=f"/{host.name}", what=f"no {KEY_TYPE} key pinned")
+                    for host in missing
+                ]
+            )
+        for host in self._hosts:
+            public = self._directory / "hosts" / f"{host.name}.pub"
+            _write(public, f"{found[str(host.management)]}\n")
+            self._certify_host(host, public, now=now)
+        _write(self.pins, "".join(f"{host.management} {found[str(host.management)]}\n" for host in self._hosts))
+
+    def host_certificate(self, host: str) -> str:
+        """Return the certificate line a host must present."""
+        return _public_line(self._directory / "hosts" / f"{host}-cert.pub")
+
+    def is_adopted(self) -> bool:
+        """Say whether every host's own key is pinned and certified."""
+        return self.pins.exists() and all(
+            (self._directory / "hosts" / f"{host.name}-cert.pub").exists() for host in self._hosts
+        )
+
+    def _certify_user(self, site: str, *, now: dt.datetime) -> None:
+        key = self.identity(site)
+        public = key.with_name(f"{site}.pub")
+        if not self._is_held(public, site=site, until=now + self._lifetimes.user_left):
+            self._sign(site, public, now=now, lifetime=self._lifetimes.user, principals=(USER,), host=False)
+
+    def _certify_host(self, host: Host, public: Path, *, now: dt.datetime) -> None:
+        names = (str(host.name), str(host.management))
+        if not self._is_held(public, site=host.site, until=now + self._lifetimes.host_left):
+            self._sign(host.site, public, now=now, lifetime=self._lifetimes.host, principals=names, host=True)
+
+    def _is_held(self, public: Path, *, site: str, until: dt.datetime) -> bool:
+        """Say whether the certificate beside a public key is for that key, by that site, and still valid then."""
+        certificate = public.with_name(f"{public.name.removesuffix('.pub')}-cert.pub")
+        if not certificate.exists():
+            return False
+        identity = load_ssh_public_identity(certificate.read_bytes())
+        return (
+            isinstance(identity, SSHCertificate)
+            and _line_of(identity.public_key()) == _public_line(public)
+            and _line_of(identity.signature_key()) == self.authority(site)
+            and identity.valid_before > until.timestamp()
+        )
+
+    def _sign(
+        self,
+        site: str,
+        public: Path,
+        *,
+        now: dt.datetime,
+        lifetime: dt.timedelta,
+        principals: tuple[str, ...],
+        host: bool,
+    ) -> None:
+        subject = public.name.removesuffix(".pub")
+        with tempfile.TemporaryDirectory(dir=self._directory) as scratch:
+            copy = Path(scratch) / public.name
+            copy.write_bytes(public.read_bytes())
+            argv = ["ssh-keygen", "-q", "-s", str(self._directory / "ca" / site)]
+            argv += ["-h"] if host else ["-O", "clear", "-O", "permit-pty", "-O", "permit-port-forwarding"]
+            argv += ["-I", subject if host else f"{USER}@{site}", "-n", ",".join(principals)]
+            argv += ["-V", f"{_instant(now - _CLOCK_SKEW)}:{_instant(now + lifetime)}"]
+            argv += ["-z", str(int(now.timestamp())), str(copy)]
+            _keygen(argv)
+            (Path(scratch) / f"{subject}-cert.pub").rename(public.with_name(f"{subject}-cert.pub"))
+
+    def _authorities_text(self) -> str:
+        lines = (f"@cert-authority {host.name},{host.management} {self.authority(host.site)}\n" for host in self._hosts)
+        return "".join(lines)
+
+    def _config_text(self) -> str:
+        return "".join(self._config_of(host) for host in self._hosts) + _CONFIG_FOR_ALL.format(
+            user=USER, known_hosts=_quoted(self.known_hosts)
+        )
+
+    def _config_of(self, host: Host) -> str:
+        return (
+            f"Host {host.name} {host.management}\n  HostName {host.management}\n  HostKeyAlias {host.name}\n"
+            f"  IdentityFile {_quoted(self.identity(host.site))}\n"
+        )
+
+
+_NAME_RULE = "a host's or site's name is 1 to 63 of a-z, 0-9 and -, and does not begin with -"
+_UNQUOTABLE = re.compile(r'["\\\x00-\x1f\x7f]')
+_CONFIG_FOR_ALL = """\
+Host *
+  User {user}
+  IdentitiesOnly yes
+  IdentityAgent none
+  UserKnownHostsFile {known_hosts}
+  GlobalKnownHostsFile /dev/null
+  StrictHostKeyChecking yes
+  HostKeyAlgorithms ssh-ed25519-cert-v01@openssh.com
+  UpdateHostKeys no
+  PreferredAuthentications publickey
+  PasswordAuthentication no
+  KbdInteractiveAuthentication no
+  GSSAPIAuthentication no
+  ForwardAgent no
+  BatchMode yes
+  ConnectTimeout 5
+  ServerAliveInterval 5
+  ServerAliveCountMax 3
+"""
+
+
+def _quoted(path: Path) -> str:
+    return f'"{str(path).replace("%", "%%")}"'
+
+
+def _instant(at: dt.datetime) -> str:
+    return at.astimezone(dt.UTC).strftime("%Y%m%d%H%M%SZ")
+
+
+def _public_line(path: Path) -> str:
+    return " ".join(path.read_text(encoding="ascii").split()[:2])
+
+
+def _keygen(argv: Sequence[str]) -> None:
+    ended = run_process(argv, timeout_s=_KEYGEN_TIMEOUT_S)
+    if ended.exit_code != 0:
+        raise ActionError(f"ssh-keygen failed: {plain(ended.stderr or ended.stdout)}", effect=Effect.NONE)
+
+
+def _make_key(path: Path, *, comment: str) -> None:
+    """Make a key pair; the private file appears last, so a crash in between leaves nothing half-made."""
+    if path.exists():
+        return
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        new = Path(scratch) / path.name
+        _keygen(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(new)])
+        new.with_name(f"{path.name}.pub").rename(path.with_name(f"{path.name}.pub"))
+        new.rename(path)
+
+
+def _line_of(key: SSHPublicKeyTypes) -> str:
+    return key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all, and leave it alone when it already reads so."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    partial = path.with_name(f".{path.name}.new")
+    partial.write_text(text, encoding="utf-8")
+    partial.chmod(0o600)
+    partial.rename(path)
+
+
+def _read_pins(path: Path) -> Mapping[str, str]:
+    """Read `address type key` lines; other key types are passed over."""
+    found: dict[str, str] = {}
+    for line in path.read_text(encoding="ascii").splitlines():
+        match line.split():
+            case [address, kind, key, *_] if kind == KEY_TYPE:
+                found[address] = f"{kind} {key}"
+            case _:
+                continue
+    return found
