@@ -19,6 +19,14 @@ from ..run.ports import Hands
 _SHORT = dt.timedelta(seconds=5)
 _LONG = dt.timedelta(seconds=120)
 _POLL_S = 0.05
+_REFUSALS = (
+    "read-only transaction",
+    "Connection refused",
+    "No such file or directory",
+    "the database system is starting up",
+    "the database system is shutting down",
+    "the database system is not yet accepting connections",
+)
 _READ_LIMIT = 64 << 20
 
 
@@ -42,6 +50,7 @@ class Cluster:
     table: str
     members: tuple[str, ...]
     lease_hosts: tuple[str, ...]
+    synchronous: bool
 
 
 class PatroniCluster:
@@ -104,10 +113,18 @@ class PatroniCluster:
             self._sleep(_POLL_S)
 
     def is_writable(self, node: str) -> bool:
-        """Try a real write and roll it back. No answer and a refusal are both *not seen to be writable*."""
+        """Try a real write and roll it back. False means that it was refused, or that no database runs there.
+
+        Raises:
+            MeasurementError: neither; what the node can do isn't known.
+        """
         sql = "BEGIN; INSERT INTO secondsite.writability (node) VALUES ('probe'); ROLLBACK;"
         result = self._hands.run(node, self._psql(sql), timeout=_SHORT, accept=(0, 1, 2, 3))
-        return result.exit_code == 0
+        if result.exit_code == 0:
+            return True
+        if any(words in result.stderr for words in _REFUSALS):
+            return False
+        raise MeasurementError(f"{node}: whether it accepts writes is not known: {result.stderr.strip()[-300:]}")
 
     def switchover(self, *, old: str, new: str) -> None:
         """Move the writer while both are healthy; return when ``new`` accepts a write."""

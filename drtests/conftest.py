@@ -1,0 +1,69 @@
+"""What the estate's checks need: which hosts there are, and an open connection to each.
+
+Run by every drill, and never against a host by accident: without ``--facts`` nothing is collected.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--facts", help="JSON file: hosts, sites, service, home, and the ssh configuration to use")
+
+
+@pytest.fixture(scope="session")
+def facts(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The estate as plain facts."""
+    loaded: dict[str, Any] = json.loads(Path(request.config.getoption("--facts")).read_text())
+    return loaded
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a check that asks for ``name`` once per host of the groups it is marked with."""
+    if "name" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("on")
+    groups = set(marker.args) if marker else set()
+    hosts = json.loads(Path(metafunc.config.getoption("--facts")).read_text())["hosts"]
+    names = [name for name, host in hosts.items() if not groups or groups & set(host["groups"])]
+    metafunc.parametrize("name", names)
+
+
+@pytest.fixture(scope="session")
+def hosts(facts: dict[str, Any]) -> Iterator[Callable[[str], Host]]:
+    """Connections, opened in parallel once and shared by all checks."""
+    config = facts["ssh_config"]
+
+    def master(name: str) -> None:
+        subprocess.run(["ssh", "-F", config, "-f", "-N", "--", name], check=False, timeout=10, capture_output=True)
+
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        list(pool.map(master, facts["hosts"]))
+    yield lambda name: testinfra.get_host(f"ssh://{name}", ssh_config=config, sudo=True)
+    for name in facts["hosts"]:
+        subprocess.run(["ssh", "-F", config, "-O", "exit", "--", name], check=False, timeout=10, capture_output=True)
+
+
+@pytest.fixture
+def host(hosts: Callable[[str], Host], name: str) -> Host:
+    return hosts(name)
+
+
+@pytest.fixture
+def saw(record_property: Callable[[str, object], None]) -> Callable[[object], None]:
+    """Record what was observed, also when the check passes."""
+
+    def record(value: object) -> None:
+        record_property("saw", str(value)[:500])
+
+    return record

@@ -1,0 +1,176 @@
+"""Failback: bring operations home after the lost site returned."""
+
+from __future__ import annotations
+
+from secondsite.plan import (
+    Estate,
+    Intent,
+    PlanBuilder,
+    Service,
+    SiteKind,
+    Workload,
+    call,
+    guard,
+    runbook,
+    seconds,
+)
+
+
+@runbook(name="failback", intent=Intent.FAILBACK)
+def failback(estate: Estate, plan: PlanBuilder) -> None:
+    """Rebuild the returned site as a standby, catch up, and switch home to it."""
+    returned = tuple(host.name for host in estate.hosts_at(plan.target))
+    plan.step(
+        "reach",
+        title=f"Reach the returned hosts of {plan.target} out of band",
+        call=call("reach", hosts=list(returned)),
+        hosts=returned,
+        reads_only=True,
+        timeout=seconds(30),
+        by_hand=f"Log in to {', '.join(returned)} over the management network.",
+    )
+    for workload in estate.workloads.values():
+        _require_unwritable(plan, workload)
+    _lift_isolation(estate, plan)
+    for workload in estate.workloads.values():
+        _rebuild(estate, plan, workload)
+    for service in estate.services:
+        _open_home(estate, plan, service)
+    for workload in estate.workloads.values():
+        _switch_home(plan, workload, services=estate.services)
+    for service in estate.services:
+        _customers_home(estate, plan, service)
+
+
+def _require_unwritable(plan: PlanBuilder, workload: Workload) -> None:
+    node = workload.members[plan.target]
+    plan.step(
+        f"unwritable-{workload.name}",
+        title=f"See that {node} accepts no write to {workload.name}",
+        call=call("read-writability", workload=workload.name, host=node),
+        hosts=(node,),
+        after=("reach",),
+        reads_only=True,
+        timeout=seconds(10),
+        by_hand=f"On {node}: try to insert a row and roll it back. It must be refused.",
+    )
+
+
+def _lift_isolation(estate: Estate, plan: PlanBuilder) -> None:
+    network = str(estate.sites[plan.target].network)
+    observed = tuple(f"unwritable-{name}" for name in estate.workloads)
+    for carrier in _carriers(estate):
+        plan.step(
+            f"lift-{carrier}",
+            title=f"Let {plan.target} through at {carrier} again",
+            call=call("lift", carrier=carrier, network=network),
+            hosts=(carrier,),
+            after=observed,
+            guards=(guard("not-writable", on=observed),),
+            probe=call("lifted", carrier=carrier, network=network),
+            repeatable=True,
+            undo=call("isolate", carrier=carrier, network=network),
+            timeout=seconds(10),
+            by_hand=f"On {carrier}: nft delete element inet secondsite_isolation fenced '{{ {network} }}'",
+        )
+
+
+def _rebuild(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
+    node, leader = workload.members[plan.target], workload.members[plan.origin]
+    plan.step(
+        f"rebuild-{workload.name}",
+        title=f"Rebuild {workload.name} on {node} as a standby of {leader}",
+        call=call("rebuild", workload=workload.name, host=node, leader=leader),
+        hosts=(node, leader),
+        after=tuple(f"lift-{carrier}" for carrier in _carriers(estate)),
+        repeatable=True,
+        timeout=seconds(300),
+        expected=seconds(8),
+        by_hand=f"On {leader}: patronictl reinit {workload.settings['scope']} {node}",
+    )
+    plan.step(
+        f"catch-up-{workload.name}",
+        title=f"Wait until {node} holds everything",
+        call=call("catch-up", workload=workload.name, host=node, leader=leader),
+        hosts=(node, leader),
+        after=(f"rebuild-{workload.name}",),
+        reads_only=True,
+        timeout=seconds(300),
+        by_hand=f"patronictl list: {node} streams, its lag is 0"
+        + (", and it is the Sync Standby." if not workload.objectives.rpo else "."),
+    )
+
+
+def _open_home(estate: Estate, plan: PlanBuilder, service: Service) -> None:
+    home = service.members[plan.target]
+    plan.step(
+        f"open-{service.name}",
+        title=f"Open {service.name} at {home}",
+        call=call("open-service", service=service.name, host=home),
+        hosts=(home,),
+        after=tuple(f"catch-up-{name}" for name in estate.workloads),
+        probe=call("service-open", service=service.name, host=home),
+        repeatable=True,
+        undo=call("close-service", service=service.name, host=home),
+        timeout=seconds(10),
+        by_hand=f"On {home}: shopctl open",
+    )
+
+
+def _switch_home(plan: PlanBuilder, workload: Workload, *, services: tuple[Service, ...]) -> None:
+    new, old = workload.members[plan.target], workload.members[plan.origin]
+    plan.step(
+        f"switch-{workload.name}",
+        title=f"Switch {workload.name} over to {plan.target}",
+        call=call("switchover", workload=workload.name, old=old, new=new),
+        hosts=(new, old),
+        after=(*(f"open-{service.name}" for service in services), f"catch-up-{workload.name}"),
+        guards=(guard("found-ok", on=(f"catch-up-{workload.name}",)),),
+        probe=call("promoted", workload=workload.name, new=new),
+        undo=call("switchover", workload=workload.name, old=new, new=old),
+        timeout=seconds(120),
+        expected=seconds(3),
+        by_hand=f"patronictl switchover {workload.settings['scope']} --leader {old} --candidate {new}",
+    )
+
+
+def _customers_home(estate: Estate, plan: PlanBuilder, service: Service) -> None:
+    new, old = service.members[plan.target], service.members[plan.origin]
+    after, before = str(estate.hosts[new].address), str(estate.hosts[old].address)
+    plan.step(
+        f"redirect-{service.name}",
+        title=f"Point {service.dns_name} to {plan.target}",
+        call=call("redirect", service=service.name, old=before, new=after),
+        hosts=(service.name_server,),
+        after=(f"open-{service.name}",),
+        probe=call("redirected", service=service.name, new=after),
+        undo=call("redirect", service=service.name, old=after, new=before),
+        timeout=seconds(10),
+        by_hand=f"knsupdate on {service.name_server}: prerequisite {service.dns_name} A {before}; replace by {after}",
+    )
+    customers = [host.name for host in estate.hosts.values() if estate.sites[host.site].kind is SiteKind.CUSTOMERS]
+    plan.step(
+        f"verify-{service.name}",
+        title=f"Use {service.name} as a customer does",
+        call=call("journey", service=service.name, sources=customers, served_by=new),
+        hosts=tuple(customers),
+        after=(*(f"switch-{name}" for name in service.workloads), f"redirect-{service.name}"),
+        repeatable=True,
+        timeout=seconds(30),
+        by_hand=f"From {customers[0]}: sign in at https://{service.dns_name}, order, read the order and its bill.",
+    )
+    plan.step(
+        f"close-{service.name}",
+        title=f"Close {service.name} at {old}",
+        call=call("close-service", service=service.name, host=old),
+        hosts=(old,),
+        after=(f"verify-{service.name}",),
+        repeatable=True,
+        undo=call("open-service", service=service.name, host=old),
+        timeout=seconds(10),
+        by_hand=f"On {old}: shopctl close",
+    )
+
+
+def _carriers(estate: Estate) -> list[str]:
+    return [host.name for host in estate.hosts.values() if estate.sites[host.site].kind is SiteKind.CARRIER]

@@ -1,0 +1,217 @@
+"""Failover: restart operations at the target after the origin was lost."""
+
+from __future__ import annotations
+
+from secondsite.plan import (
+    Estate,
+    Guard,
+    Intent,
+    PlanBuilder,
+    Service,
+    SiteKind,
+    Workload,
+    call,
+    gate,
+    guard,
+    runbook,
+    seconds,
+)
+
+
+@runbook(name="failover", intent=Intent.FAILOVER)
+def failover(estate: Estate, plan: PlanBuilder) -> None:
+    """Restart operations at the target site after the origin was lost."""
+    _detect_and_authorise(estate, plan)
+    _fence(estate, plan)
+    for workload in estate.workloads.values():
+        _promote(estate, plan, workload)
+    for service in estate.services:
+        _redirect(estate, plan, service)
+
+
+def _detect_and_authorise(estate: Estate, plan: PlanBuilder) -> None:
+    addresses = _addresses(estate, plan)
+    plan.step(
+        "detect",
+        title=f"Watch {plan.origin} from outside until it is lost",
+        call=call(
+            "watch-site",
+            site=plan.origin,
+            addresses=addresses,
+            vantage=list(estate.detection.vantage),
+            silence_ms=int(estate.detection.silence.total_seconds() * 1000),
+        ),
+        hosts=estate.detection.vantage,
+        reads_only=True,
+        timeout=seconds(600),
+        expected=seconds(2),
+        by_hand=f"From {', '.join(estate.detection.vantage)}: try each of {', '.join(addresses)}. Lost means that"
+        " all of them stay silent from every one of these places; a refusal is an answer.",
+    )
+    plan.step(
+        "declare",
+        title=f"Declare {plan.origin} lost",
+        call=call("declare", site=plan.origin),
+        hosts=(),
+        after=("detect",),
+        guards=(guard("site-lost", on=("detect",)),),
+        reads_only=True,
+        by_hand="Write down the time, who declares, and what was seen.",
+    )
+    plan.step(
+        "authorise",
+        title="Consent to fence and to promote",
+        call=call("authorise", origin=plan.origin, target=plan.target),
+        hosts=(),
+        after=("declare",),
+        gate=gate(persons=2, standing_order=True),
+        reads_only=True,
+        by_hand="Two persons agree, each by name, or the standing order covers this case: read its conditions.",
+    )
+
+
+def _fence(estate: Estate, plan: PlanBuilder) -> None:
+    network = str(estate.sites[plan.origin].network)
+    carriers = _carriers(estate)
+    for carrier in carriers:
+        plan.step(
+            f"isolate-{carrier}",
+            title=f"Isolate {plan.origin} at {carrier}",
+            call=call("isolate", carrier=carrier, network=network),
+            hosts=(carrier,),
+            after=("authorise",),
+            probe=call("isolated", carrier=carrier, network=network),
+            repeatable=True,
+            undo=call("lift", carrier=carrier, network=network),
+            timeout=seconds(5),
+            by_hand=f"On {carrier}: nft add element inet secondsite_isolation fenced '{{ {network} }}'",
+        )
+        plan.step(
+            f"read-back-{carrier}",
+            title=f"Read back from {carrier} that it drops {plan.origin}",
+            call=call("read-isolation", carrier=carrier, network=network),
+            hosts=(carrier,),
+            after=(f"isolate-{carrier}",),
+            reads_only=True,
+            timeout=seconds(5),
+            by_hand=f"On {carrier}: nft list table inet secondsite_isolation. {network} must be in the set, and"
+            " both drop rules must stand first in a prerouting chain.",
+        )
+    customers = _customers(estate)
+    plan.step(
+        "customers-silence",
+        title=f"Try {plan.origin} from the customers' side",
+        call=call("try-silence", addresses=_addresses(estate, plan), sources=customers),
+        hosts=tuple(customers),
+        after=tuple(f"isolate-{carrier}" for carrier in carriers),
+        reads_only=True,
+        timeout=seconds(10),
+        by_hand=f"From {', '.join(customers)}: at least eight new connections to each address. Any answer, a refusal"
+        " included, means that the site is not fenced.",
+    )
+    plan.step(
+        "confirm-fencing",
+        title="Confirm the fencing (ADR 0005)",
+        call=call("confirm-fencing", site=plan.origin),
+        hosts=(),
+        after=(*_observers(carriers), "customers-silence"),
+        guards=(_fenced(estate, plan),),
+        reads_only=True,
+        by_hand="Go on only if both carriers showed the drop and the customers' side heard nothing.",
+    )
+
+
+def _promote(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
+    old, new = workload.members[plan.origin], workload.members[plan.target]
+    loss_allowed = workload.objectives.rpo.total_seconds() > 0
+    plan.step(
+        f"read-lease-{workload.name}",
+        title=f"Read who may write {workload.name}, and who is in sync",
+        call=call("read-lease", workload=workload.name, old=old, new=new, loss_allowed=loss_allowed),
+        hosts=(new,),
+        after=("authorise",),
+        reads_only=True,
+        timeout=seconds(15),
+        by_hand=f"secondsite-etcdctl get --prefix /service/{workload.settings['scope']}/ : the leader must be {old}"
+        + ("." if loss_allowed else f", and {new} must be recorded as in sync."),
+    )
+    plan.step(
+        f"promote-{workload.name}",
+        title=f"Promote {workload.name} at {plan.target}",
+        call=call("promote", workload=workload.name, old=old, new=new),
+        hosts=(new,),
+        after=("confirm-fencing", f"read-lease-{workload.name}", *(f"promote-{name}" for name in workload.depends_on)),
+        guards=(_fenced(estate, plan), guard("found-ok", on=(f"read-lease-{workload.name}",))),
+        probe=call("promoted", workload=workload.name, new=new),
+        timeout=seconds(60),
+        expected=seconds(1),
+        by_hand=f"One etcd transaction: if the leader is {old}, put the failover key naming {new} and delete the leader"
+        f" key. Then write a row on {new}.",
+    )
+
+
+def _redirect(estate: Estate, plan: PlanBuilder, service: Service) -> None:
+    old, new = service.members[plan.origin], service.members[plan.target]
+    before, after = str(estate.hosts[old].address), str(estate.hosts[new].address)
+    plan.step(
+        f"open-{service.name}",
+        title=f"Open {service.name} at {new}",
+        call=call("open-service", service=service.name, host=new),
+        hosts=(new,),
+        after=("confirm-fencing",),
+        probe=call("service-open", service=service.name, host=new),
+        repeatable=True,
+        undo=call("close-service", service=service.name, host=new),
+        timeout=seconds(10),
+        by_hand=f"On {new}: shopctl open",
+    )
+    plan.step(
+        f"redirect-{service.name}",
+        title=f"Point {service.dns_name} to {plan.target}",
+        call=call("redirect", service=service.name, old=before, new=after),
+        hosts=(service.name_server,),
+        after=("confirm-fencing",),
+        guards=(_fenced(estate, plan),),
+        probe=call("redirected", service=service.name, new=after),
+        undo=call("redirect", service=service.name, old=after, new=before),
+        timeout=seconds(10),
+        by_hand=f"knsupdate on {service.name_server}: prerequisite {service.dns_name} A {before}; replace by {after}",
+    )
+    judged = [f"promote-{name}" for name in service.workloads]
+    customers = _customers(estate)
+    plan.step(
+        f"verify-{service.name}",
+        title=f"Use {service.name} as a customer does",
+        call=call("journey", service=service.name, sources=customers, served_by=new),
+        hosts=tuple(customers),
+        after=(*judged, f"open-{service.name}", f"redirect-{service.name}"),
+        repeatable=True,
+        timeout=seconds(30),
+        by_hand=f"From {customers[0]}: sign in at https://{service.dns_name}, order, read the order and its bill.",
+    )
+
+
+def _fenced(estate: Estate, plan: PlanBuilder) -> Guard:
+    carriers = _carriers(estate)
+    return guard(
+        "fencing-confirmed",
+        on=(*_observers(carriers), "customers-silence"),
+        carriers=carriers,
+        addresses=_addresses(estate, plan),
+    )
+
+
+def _observers(carriers: list[str]) -> tuple[str, ...]:
+    return tuple(f"read-back-{carrier}" for carrier in carriers)
+
+
+def _carriers(estate: Estate) -> list[str]:
+    return [host.name for host in estate.hosts.values() if estate.sites[host.site].kind is SiteKind.CARRIER]
+
+
+def _customers(estate: Estate) -> list[str]:
+    return [host.name for host in estate.hosts.values() if estate.sites[host.site].kind is SiteKind.CUSTOMERS]
+
+
+def _addresses(estate: Estate, plan: PlanBuilder) -> list[str]:
+    return [str(host.address) for host in estate.hosts_at(plan.origin) if host.address is not None]

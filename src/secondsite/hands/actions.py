@@ -1,0 +1,103 @@
+"""The steps that hands carry out: isolation, DNS, opening and closing a service, reaching hosts."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from ..errors import Unreachable
+from ..estate.model import Estate, Service
+from ..run.functions import ActionFrom, ProbeFrom, record_only, word, words
+from ..run.model import Json
+from ..run.ports import Action, Hands, Outcome, Probe, StepContext
+from .dns import NameServer
+from .isolation import CarrierFilter
+
+_SHOPCTL = ("sudo", "-n", "/usr/local/bin/shopctl")
+_TIMEOUT = dt.timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """What the steps below work with. ``name_servers`` is by service name."""
+
+    estate: Estate
+    hands: Hands
+    filter: CarrierFilter
+    name_servers: Mapping[str, NameServer]
+
+    def actions(self) -> dict[str, Action]:
+        """Name every action."""
+        return {
+            "declare": ActionFrom(record_only),
+            "authorise": ActionFrom(record_only),
+            "confirm-fencing": ActionFrom(record_only),
+            "isolate": ActionFrom(self._isolate),
+            "lift": ActionFrom(self._lift),
+            "read-isolation": ActionFrom(self._read_isolation),
+            "redirect": ActionFrom(self._redirect),
+            "open-service": ActionFrom(self._open),
+            "close-service": ActionFrom(self._close),
+            "reach": ActionFrom(self._reach),
+        }
+
+    def probes(self) -> dict[str, Probe]:
+        """Name every probe."""
+        return {
+            "isolated": ProbeFrom(self._drops),
+            "lifted": ProbeFrom(lambda arguments, context: not self._drops(arguments, context)),
+            "redirected": ProbeFrom(self._redirected),
+            "service-open": ProbeFrom(self._is_open),
+        }
+
+    def _isolate(self, arguments: Json, _context: StepContext) -> Outcome:
+        self.filter.isolate(word(arguments, "carrier"), IPv4Network(word(arguments, "network")))
+        return Outcome(changed=True)
+
+    def _lift(self, arguments: Json, _context: StepContext) -> Outcome:
+        self.filter.lift(word(arguments, "carrier"), IPv4Network(word(arguments, "network")))
+        return Outcome(changed=True)
+
+    def _read_isolation(self, arguments: Json, context: StepContext) -> Outcome:
+        return Outcome(
+            changed=False, detail={"dropping": {word(arguments, "carrier"): self._drops(arguments, context)}}
+        )
+
+    def _drops(self, arguments: Json, _context: StepContext) -> bool:
+        return IPv4Network(word(arguments, "network")) in self.filter.fenced(word(arguments, "carrier"))
+
+    def _redirect(self, arguments: Json, _context: StepContext) -> Outcome:
+        service = self._service(arguments)
+        server = self.name_servers[service.name]
+        ttl = int(service.ttl.total_seconds())
+        server.swap(service.dns_name, expected=word(arguments, "old"), new=word(arguments, "new"), ttl_s=ttl)
+        return Outcome(changed=True)
+
+    def _redirected(self, arguments: Json, _context: StepContext) -> bool:
+        service = self._service(arguments)
+        published = self.name_servers[service.name].published(service.dns_name)
+        return published.addresses == (word(arguments, "new"),)
+
+    def _open(self, arguments: Json, _context: StepContext) -> Outcome:
+        self.hands.run(word(arguments, "host"), [*_SHOPCTL, "open"], timeout=_TIMEOUT)
+        return Outcome(changed=True)
+
+    def _close(self, arguments: Json, _context: StepContext) -> Outcome:
+        self.hands.run(word(arguments, "host"), [*_SHOPCTL, "close"], timeout=_TIMEOUT)
+        return Outcome(changed=True)
+
+    def _is_open(self, arguments: Json, _context: StepContext) -> bool:
+        answer = self.hands.run(word(arguments, "host"), [*_SHOPCTL, "status"], timeout=_TIMEOUT)
+        return answer.stdout.strip() == "open"
+
+    def _reach(self, arguments: Json, _context: StepContext) -> Outcome:
+        silent = self.hands.open(words(arguments, "hosts"))
+        if silent:
+            raise Unreachable("; ".join(silent.values()), not_done="nothing was attempted on any of them")
+        return Outcome(changed=False)
+
+    def _service(self, arguments: Json) -> Service:
+        name = word(arguments, "service")
+        return next(service for service in self.estate.services if service.name == name)

@@ -1,0 +1,71 @@
+"""The steps on workloads: read the lease, promote, switch over, rebuild, catch up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..run.functions import ActionFrom, ProbeFrom, flag, word
+from ..run.model import Json
+from ..run.ports import Action, Outcome, Probe, StepContext
+from .patroni import PatroniCluster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """What the steps below work with: every cluster by its workload's name."""
+
+    clusters: Mapping[str, PatroniCluster]
+
+    def actions(self) -> dict[str, Action]:
+        """Name every action."""
+        return {
+            "read-lease": ActionFrom(self._read_lease),
+            "promote": ActionFrom(self._promote),
+            "switchover": ActionFrom(self._switchover),
+            "rebuild": ActionFrom(self._rebuild),
+            "catch-up": ActionFrom(self._catch_up),
+            "read-writability": ActionFrom(self._read_writability),
+        }
+
+    def probes(self) -> dict[str, Probe]:
+        """Name every probe."""
+        return {"promoted": ProbeFrom(self._promoted)}
+
+    def _read_lease(self, arguments: Json, _context: StepContext) -> Outcome:
+        old, new = word(arguments, "old"), word(arguments, "new")
+        lease = self._cluster(arguments).lease(avoiding=(old,))
+        in_sync = lease.sync_leader == old and new in lease.in_sync
+        saw = f"leader {lease.leader}, in sync {list(lease.in_sync)}, read at {lease.read_at}"
+        ok = lease.leader in (old, None) and (in_sync or flag(arguments, "loss_allowed"))
+        return Outcome(changed=False, detail={"ok": ok, "saw": saw, "leader": lease.leader, "in_sync": in_sync})
+
+    def _promote(self, arguments: Json, _context: StepContext) -> Outcome:
+        self._cluster(arguments).promote(old=word(arguments, "old"), new=word(arguments, "new"))
+        return Outcome(changed=True, detail={"writable": True})
+
+    def _promoted(self, arguments: Json, _context: StepContext) -> bool:
+        return self._cluster(arguments).is_writable(word(arguments, "new"))
+
+    def _switchover(self, arguments: Json, _context: StepContext) -> Outcome:
+        self._cluster(arguments).switchover(old=word(arguments, "old"), new=word(arguments, "new"))
+        return Outcome(changed=True)
+
+    def _rebuild(self, arguments: Json, _context: StepContext) -> Outcome:
+        self._cluster(arguments).rebuild(word(arguments, "host"), leader=word(arguments, "leader"))
+        return Outcome(changed=True)
+
+    def _catch_up(self, arguments: Json, context: StepContext) -> Outcome:
+        cluster, node = self._cluster(arguments), word(arguments, "host")
+        within = context.timeout / 2
+        cluster.wait_streaming(node, leader=word(arguments, "leader"), within=within)
+        if cluster.cluster.synchronous:
+            cluster.wait_in_sync(node, within=within)
+        return Outcome(changed=False, detail={"ok": True, "saw": f"{node} streams and holds everything"})
+
+    def _read_writability(self, arguments: Json, _context: StepContext) -> Outcome:
+        writable = self._cluster(arguments).is_writable(word(arguments, "host"))
+        return Outcome(changed=False, detail={"writable": writable})
+
+    def _cluster(self, arguments: Json) -> PatroniCluster:
+        return self.clusters[word(arguments, "workload")]
