@@ -1,0 +1,135 @@
+"""The record files that are one JSON document each, as nouns."""
+
+from __future__ import annotations
+
+from .fields import Fields, Malformed
+from .model import Approvals, Arm, Clocks, Consent, Promised, PromisedWorkload, ServiceLevel, Silence
+
+LONGEST_SUSTAINED = 24 * 3600
+_JUDGED = frozenset(
+    {
+        "schema_version",
+        "drill",
+        "scenario",
+        "estate",
+        "anchored",
+        "origin",
+        "target",
+        "fault_hosts",
+        "returns",
+        "nodes",
+        "workloads",
+        "service_level",
+    }
+)
+
+
+def _workload(fields: Fields) -> PromisedWorkload:
+    rto, mtpd = fields.number("rto_s"), fields.number("mtpd_s")
+    if not 0 < rto <= mtpd:
+        raise Malformed(f"need 0 < rto_s <= mtpd_s, found {rto} and {mtpd}")
+    return PromisedWorkload(
+        name=fields.text("name"),
+        arm=fields.word("arm", Arm),
+        rto=rto,
+        rpo=fields.number_or_none("rpo_s"),
+        mtpd=mtpd,
+        writers=fields.texts("writers"),
+    )
+
+
+def _service_level(fields: Fields) -> ServiceLevel:
+    sustained = fields.count("sustained_s")
+    after_return = fields.count("return_sustained_s") if "return_sustained_s" in fields.all else sustained
+    level = ServiceLevel(
+        ratio=fields.number("ratio"),
+        latency=fields.number("latency_s"),
+        sustained=sustained,
+        sustained_after_return=after_return,
+    )
+    if not 0 < level.ratio <= 1 or level.latency <= 0:
+        raise Malformed("service_level needs 0 < ratio <= 1 and latency_s > 0")
+    if not (1 <= sustained <= LONGEST_SUSTAINED and 1 <= after_return <= LONGEST_SUSTAINED):
+        raise Malformed(f"sustained_s and return_sustained_s must be from 1 to {LONGEST_SUSTAINED}")
+    return level
+
+
+def parse_promised(value: object) -> Promised:
+    """Return what was pinned before the start; a promise that can't be meant is refused."""
+    fields = Fields(value)
+    workloads = tuple(_workload(item) for item in fields.objects("workloads"))
+    names = [workload.name for workload in workloads]
+    if len(set(names)) != len(names) or not any(workload.arm is Arm.MAIN for workload in workloads):
+        raise Malformed("workloads needs one entry per name and at least one of the main arm")
+    promised = Promised(
+        drill=fields.text("drill"),
+        scenario=fields.text("scenario"),
+        estate=fields.text("estate"),
+        anchored=fields.truth("anchored"),
+        origin=fields.text("origin"),
+        target=fields.text("target"),
+        fault_hosts=fields.texts("fault_hosts"),
+        returns=fields.truth("returns"),
+        nodes=fields.text_map("nodes"),
+        workloads=workloads,
+        service_level=_service_level(Fields(fields.all.get("service_level"))),
+        shown={key: item for key, item in fields.all.items() if key not in _JUDGED},
+    )
+    if promised.origin == promised.target:
+        raise Malformed(f"origin and target are both {promised.origin!r:.80}")
+    return promised
+
+
+def parse_silence(value: object) -> Silence:
+    """Return what was heard after the cut."""
+    fields = Fields(value)
+    return Silence(
+        hosts=fields.texts("hosts"),
+        watched_from=fields.instant("watched_from"),
+        watched_until=fields.instant("watched_until"),
+        packets_heard=fields.count("packets_heard"),
+        answers=fields.texts("answers"),
+    )
+
+
+def parse_clocks(value: object) -> Clocks:
+    """Return whose clock each recorder read."""
+    fields = Fields(value)
+    return Clocks(
+        clock=fields.text("clock"),
+        controller=fields.text("controller"),
+        hosts=fields.text_map("hosts"),
+        uncertainty=fields.number_or_none("uncertainty_s"),
+    )
+
+
+def limitations_from(value: object) -> tuple[str, ...]:
+    """Return the sentences."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise Malformed("expected a list of sentences")
+    return tuple(value)
+
+
+def _consent(fields: Fields) -> Consent:
+    consent = Consent(
+        gate=fields.text("gate"),
+        by=fields.text("by"),
+        persons=fields.texts_or_none("persons"),
+        asked=fields.instant("asked"),
+        answered=fields.instant("answered"),
+    )
+    if consent.by not in {"standing-order", "persons"}:
+        raise Malformed(f"'by' must be standing-order or persons, found {consent.by!r:.80}")
+    if consent.answered < consent.asked:
+        raise Malformed(f"the gate {consent.gate!r:.80} was answered before it was asked")
+    return consent
+
+
+def parse_approvals(value: object) -> Approvals:
+    """Return who consented to what, and the standing order in force."""
+    fields = Fields(value)
+    order = fields.all.get("standing_order")
+    return Approvals(
+        standing_order=None if order is None else Fields(order).all,
+        consents=tuple(_consent(item) for item in fields.objects("approvals")),
+    )

@@ -1,0 +1,158 @@
+"""How many nodes could write the same workload at once, and whether anybody looked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+from .milestones import Milestones
+from .model import (
+    Arm,
+    Instant,
+    Kind,
+    Outcome,
+    Promised,
+    Records,
+    Request,
+    Silence,
+    Writability,
+    WritabilitySample,
+)
+
+LONGEST_UNWATCHED = 1.0
+LONGEST_UNTRIED = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """A node that could write, from the first to the last sample of an unbroken run of ``writable``."""
+
+    workload: str
+    node: str
+    begin: Instant
+    end: Instant
+
+
+def writing_intervals(samples: Iterable[WritabilitySample]) -> tuple[Writing, ...]:
+    """Return every unbroken run of ``writable`` samples per workload and node."""
+    by_node: dict[tuple[str, str], list[WritabilitySample]] = defaultdict(list)
+    for sample in samples:
+        by_node[sample.workload, sample.node].append(sample)
+    runs: list[Writing] = []
+    for (workload, node), mine in by_node.items():
+        ordered = sorted(mine, key=lambda item: item.t)
+        for state, unbroken in groupby(ordered, key=lambda item: item.state):
+            run = list(unbroken)
+            if state is Writability.WRITABLE:
+                runs.append(Writing(workload=workload, node=node, begin=run[0].t, end=run[-1].t))
+    return tuple(runs)
+
+
+def most_at_once(intervals: Sequence[Writing]) -> int:
+    """Return the largest number of different nodes whose intervals for one workload share an instant."""
+    most = 0
+    for workload in {interval.workload for interval in intervals}:
+        mine = [interval for interval in intervals if interval.workload == workload]
+        edges = sorted([(i.begin, 0, i.node) for i in mine] + [(i.end, 1, i.node) for i in mine])
+        writing: set[str] = set()
+        for _, ends, node in edges:
+            writing = writing - {node} if ends else writing | {node}
+            most = max(most, len(writing))
+    return most
+
+
+def acknowledgements_interleave(requests: Iterable[Request], back: Instant | None) -> bool:
+    """Say whether a database acknowledged a write surely before, and another surely after, one of another database.
+
+    Looked at for each arm, apart for the failover and the return (a return hands the writing back once, rightly).
+    """
+    acks: dict[tuple[Arm, bool], list[Request]] = defaultdict(list)
+    for request in requests:
+        if request.kind is Kind.WRITE and request.outcome is Outcome.OK and request.db is not None:
+            acks[request.arm, back is not None and request.t0 >= back].append(request)
+    return any(_interleave(phase) for phase in acks.values())
+
+
+def _interleave(acks: Sequence[Request]) -> bool:
+    for node in {ack.db for ack in acks}:
+        mine = [ack for ack in acks if ack.db == node]
+        first, last = min(ack.t1 for ack in mine), max(ack.t0 for ack in mine)
+        if any(ack.db != node and first <= ack.t0 and ack.t1 <= last for ack in acks):
+            return True
+    return False
+
+
+def _unwatched(
+    samples: Sequence[WritabilitySample], *, begin: Instant, end: Instant, longest: float
+) -> list[tuple[float, float]]:
+    points = [begin, *(sample.t for sample in samples if begin < sample.t < end), end]
+    return [(a, b) for a, b in pairwise(points) if b - a > longest]
+
+
+def _cut_until(
+    samples: Sequence[WritabilitySample], *, silence: Silence, milestones: Milestones, end: Instant
+) -> Instant:
+    """Return until when a node that was proven cut surely stayed so.
+
+    Until the return begins nobody gives it power. From then on it counts as cut only while polls keep being tried and
+    go unanswered, until its first answer.
+    """
+    answered = [s.t for s in samples if s.t > silence.watched_until and s.state is not Writability.UNREACHABLE]
+    back = min(answered, default=end)
+    begun = milestones.failback_started
+    if begun is None or back <= begun:
+        return back
+    untried = _unwatched(samples, begin=begun, end=back, longest=LONGEST_UNTRIED)
+    return Instant(untried[0][0]) if untried else back
+
+
+def unwatched_nodes(records: Records, promised: Promised, milestones: Milestones, *, proven: bool) -> list[str]:
+    """Name every node that, between the fault and the end of traffic, was neither polled nor proven cut for over 1 s.
+
+    A poll that got no answer says nothing, unless the node was proven cut.
+    """
+    begin, end = milestones.fault_begun, milestones.traffic_stopped
+    if begin is None or end is None or records.writability is None:
+        return ["every node"]
+    found = []
+    for workload in promised.workloads:
+        for node in workload.writers:
+            mine = [s for s in records.writability if s.workload == workload.name and s.node == node]
+            known = [s for s in mine if s.state is not Writability.UNREACHABLE]
+            gaps = _unwatched(known, begin=begin, end=end, longest=LONGEST_UNWATCHED)
+            if gaps and proven and records.silence and node in records.silence.hosts:
+                back = _cut_until(mine, silence=records.silence, milestones=milestones, end=end)
+                gaps = [(max(a, back), b) for a, b in gaps if b - max(a, back) > LONGEST_UNWATCHED]
+            if gaps:
+                found.append(f"{node} for {workload.name} from {gaps[0][0]:.3f} to {gaps[0][1]:.3f}")
+    return found
+
+
+def count_writers(records: Records, milestones: Milestones, unwatched: Sequence[str]) -> int | None:
+    """Return the most nodes that could write one workload at once; None if some node went unwatched and none was seen.
+
+    Two writers seen are two writers, however patchy the watch was.
+    """
+    intervals = writing_intervals(records.writability or ())
+    most = most_at_once(intervals)
+    if acknowledgements_interleave(records.requests or (), milestones.failback_started):
+        most = max(most, 2)
+    return None if most <= 1 and unwatched else most
+
+
+def read_on_the_single_writer(records: Records, promised: Promised, arm: Arm) -> str:
+    """Return why the arm's final read does not count as read on the single writer; empty if it does."""
+    read = next((read for read in records.final or () if read.arm is arm), None)
+    if read is None:
+        return "there is no final read"
+    for workload in promised.arm_writers(arm):
+        last: dict[str, WritabilitySample] = {}
+        for sample in records.writability or ():
+            if sample.workload == workload.name and sample.t <= read.read_at:
+                last[sample.node] = sample
+        writable = sorted(node for node, sample in last.items() if sample.state is Writability.WRITABLE)
+        if writable != [read.node]:
+            return f"it was read on {read.node}; writable at the last poll: {', '.join(writable) or 'no node'}"
+    return ""
