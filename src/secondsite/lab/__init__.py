@@ -1,1 +1,1 @@
-"""The embedded lab: two datacenters of real systemd hosts on one machine."""
+"""Two datacenters on one machine: real Debian hosts, real wires, and faults brought about from outside."""

@@ -1,0 +1,132 @@
+"""The golden image: Debian 13 with every package on disk and every service disabled, built once, cached by content."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from importlib import resources
+from pathlib import Path
+
+from ..errors import Effect, ActionError, UsageError
+from .mirror import checked_mirror, configured_mirror
+
+SUITE = "trixie"
+PACKAGES = (
+    "systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "python3", "python3-apt", "ca-certificates",
+    "nftables", "iproute2", "iputils-ping", "locales", "curl", "openssl", "procps", "rsync", "e2fsprogs", "acl",
+    "postgresql-17", "postgresql-client-17", "patroni", "python3-etcd", "python3-psycopg", "python3-psycopg-pool",
+    "etcd-server", "etcd-client", "nginx-light", "knot", "knot-dnsutils", "unbound", "chrony",
+    "python3-starlette", "python3-uvicorn", "python3-httptools", "python3-uvloop", "python3-dnspython",
+)  # fmt: skip
+_BUILD_TIMEOUT_S = 1500
+_APT_OPTIONS = ('APT::Install-Recommends "false"', "Acquire::Retries 3")
+_DPKG_OPTIONS = (
+    "path-exclude=/usr/share/man/*",
+    "path-exclude=/usr/share/doc/*",
+    "path-include=/usr/share/doc/*/copyright",
+    "path-exclude=/usr/share/locale/*",
+    "path-include=/usr/share/locale/locale.alias",
+)
+
+
+def recipe() -> str:
+    """Return the script that turns fresh packages into the golden image."""
+    return resources.files(__package__).joinpath("golden.sh").read_text(encoding="utf-8")
+
+
+def image_key() -> str:
+    """Return the key under which the image is cached: a digest over all that decides its content."""
+    content = json.dumps([SUITE, PACKAGES, _APT_OPTIONS, _DPKG_OPTIONS, recipe()])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def image_path(cache: Path, key: str) -> Path:
+    """Return where the image of that key is, or would be."""
+    return cache / "images" / key / "rootfs"
+
+
+def is_cached(cache: Path) -> bool:
+    """Say whether the image that today's recipe asks for is already on disk."""
+    return image_path(cache, image_key()).is_dir()
+
+
+def ensure_image(cache: Path, *, mirror: str | None, say: Callable[[str], None]) -> Path:
+    """Return the golden image, built now if it is not cached; a half-built one is never seen.
+
+    Raises:
+        UsageError: the mirror does not answer or lacks packages, or none is configured.
+    """
+    target = image_path(cache, image_key())
+    if target.is_dir():
+        return target
+    with _building(cache):
+        if not target.is_dir():
+            source = checked_mirror(mirror) if mirror else configured_mirror()
+            say(f"building the lab image {image_key()} ({len(PACKAGES)} packages of Debian {SUITE} from {source})")
+            _build(cache, target, source)
+    return target
+
+
+@contextlib.contextmanager
+def _building(cache: Path) -> Iterator[None]:
+    """Hold the one lock under which images are built; wait for another builder to finish."""
+    (cache / "images").mkdir(parents=True, exist_ok=True)
+    with (cache / "images" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(cache: Path, target: Path, mirror: str) -> None:
+    work = cache / "images" / f"{target.parent.name}.building"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    script = work / "golden.sh"
+    script.write_text(recipe(), encoding="utf-8")
+    script.chmod(0o755)
+    log = work / "build.log"
+    # Its own mount and process namespaces, and a death signal: a builder killed half-way leaves no mount behind.
+    cage = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    with log.open("wb") as out:
+        result = subprocess.run(
+            [*cage, *_mmdebstrap(work / "rootfs", script, mirror)],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=_BUILD_TIMEOUT_S, check=False,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": "/var/tmp"},
+        )  # fmt: skip
+    if result.returncode != 0:
+        raise _build_failed(log, mirror)
+    os.sync()
+    shutil.rmtree(target.parent, ignore_errors=True)
+    work.rename(target.parent)
+
+
+def _mmdebstrap(rootfs: Path, script: Path, mirror: str) -> list[str]:
+    return [
+        "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory",
+        *(f"--aptopt={option}" for option in _APT_OPTIONS),
+        *(f"--dpkgopt={option}" for option in _DPKG_OPTIONS),
+        f"--include={','.join(PACKAGES)}",
+        f"--essential-hook={script} before \"$1\"",
+        f"--customize-hook={script} after \"$1\"",
+        SUITE, str(rootfs), mirror,
+    ]  # fmt: skip
+
+
+def _build_failed(log: Path, mirror: str) -> UsageError | ActionError:
+    tail = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line for line in tail if line.startswith(("E:", "Err:"))][-4:] or tail[-4:]
+    text = " | ".join(line.strip() for line in errors)
+    if any(word in text for word in ("Could not resolve", "Could not connect", "Failed to fetch", "Unable to connect")):
+        return UsageError(
+            f"the Debian mirror {mirror} does not answer, and the lab image is not cached: {text}",
+            not_done="the lab was not started",
+            next_step="connect the machine, or name another mirror with --mirror",
+        )
+    return ActionError(
+        f"the lab image could not be built from {mirror}: {text}", effect=Effect.NONE, next_step=f"read {log}"
+    )

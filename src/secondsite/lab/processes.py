@@ -1,0 +1,100 @@
+"""Which processes are the lab's: found by facts the kernel keeps, never by a remembered number alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ActionTimeout
+from . import netns
+from .model import LabSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One process of the lab: a guest's init, one of its children, or the supervisor outside it."""
+
+    pid: int
+    host: str
+    role: str
+
+
+def supervisors(settings: LabSettings) -> Iterator[Process]:
+    """Yield the processes outside the guests that run or start a machine of this lab."""
+    folder = b"--directory=" + os.fsencode(str(settings.home)) + b"/hosts/"
+    for pid, arguments in _command_lines():
+        place = next((argument for argument in arguments if argument.startswith(folder)), None)
+        if place is not None and b"systemd-nspawn" in arguments:
+            yield Process(pid=pid, host=os.fsdecode(place[len(folder) :].split(b"/")[0]), role="supervisor")
+
+
+def inhabitants(settings: LabSettings) -> Iterator[Process]:
+    """Yield every process in a namespace of this lab: inits and children of guests, and whoever else entered."""
+    homes = {
+        number: name.removeprefix(f"{settings.instance}-")
+        for name in netns.named(f"{settings.instance}-")
+        if (number := netns.identity(netns.path_of(name))) is not None
+    }
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            host = homes.get(Path(f"/proc/{pid}/ns/net").stat().st_ino)
+            if host is not None:
+                yield Process(pid=pid, host=host, role="init" if _is_init(pid) else "child")
+
+
+def inits(settings: LabSettings) -> dict[str, int]:
+    """Return the init of each running guest, by host: process 1 of its own namespace, in the host's network."""
+    return {process.host: process.pid for process in inhabitants(settings) if process.role == "init"}
+
+
+def end(pids: Iterable[int], *, number: signal.Signals = signal.SIGKILL, within_s: float = 10.0) -> float:
+    """Signal the processes and wait until they are gone; return the instant of the last signal.
+
+    Raises:
+        ActionTimeout: one of them is still there.
+    """
+    handles = {}
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            handles[pid] = os.pidfd_open(pid)
+    try:
+        for handle in handles.values():
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, number)
+        sent = time.monotonic()
+        for pid, handle in handles.items():
+            left = max(0.0, sent + within_s - time.monotonic())
+            if not select.select([handle], [], [], left)[0]:
+                raise ActionTimeout(f"process {pid} did not end in {within_s:.0f} s", next_step="secondsite lab down")
+    finally:
+        for handle in handles.values():
+            os.close(handle)
+    return sent
+
+
+def _is_init(pid: int) -> bool:
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("NSpid:"):
+            numbers = line.split()[1:]
+            return len(numbers) > 1 and numbers[-1] == "1"
+    return False
+
+
+def _pids() -> Iterator[int]:
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            yield int(entry.name)
+
+
+def _command_lines() -> Iterator[tuple[int, list[bytes]]]:
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if pid != os.getpid():
+                yield pid, arguments
