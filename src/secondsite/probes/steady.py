@@ -1,0 +1,124 @@
+"""The estate's own checks (``drtests/``), run by pytest in a process of its own, and read back check by check."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from ..drill.ports import CheckResult
+from ..errors import MeasurementError
+from ..estate.model import Estate, Service, SiteName
+
+_NO_TESTS = 5
+_DONE = (0, 1, _NO_TESTS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstateChecks:
+    """Runs the checks in ``folder`` over the connections that ``ssh_config`` describes."""
+
+    estate: Estate
+    folder: Path
+    ssh_config: Path
+    environment: Mapping[str, str]
+    within: dt.timedelta = dt.timedelta(seconds=90)
+
+    def check(self, *, home: SiteName) -> Sequence[CheckResult]:
+        """Run every check, expecting the services at ``home``.
+
+        Raises:
+            MeasurementError: the checks could not be run to their end; nothing is known.
+        """
+        with tempfile.TemporaryDirectory(prefix="secondsite-checks-") as scratch:
+            facts, answers = Path(scratch) / "facts.json", Path(scratch) / "answers.xml"
+            facts.write_text(json.dumps(self._facts(home)))
+            ended = self._pytest(facts, answers)
+            if ended.returncode not in _DONE or not answers.exists():
+                raise MeasurementError(
+                    f"the checks in {self.folder} did not run to their end (exit code {ended.returncode}):"
+                    f" {ended.stdout.strip()[-500:]}"
+                )
+            return results_in(answers.read_text())
+
+    def _pytest(self, facts: Path, answers: Path) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "pytest", "-q", "-c", str(self.folder / "pytest.ini"), str(self.folder)]
+        argv += ["--facts", str(facts), f"--junitxml={answers}", "-o", "junit_family=xunit1"]
+        try:
+            return subprocess.run(
+                argv,
+                check=False,
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                timeout=self.within.total_seconds(),
+                env=dict(self.environment),
+            )
+        except subprocess.TimeoutExpired as error:
+            raise MeasurementError(f"the checks in {self.folder} did not end within {self.within}") from error
+
+    def _facts(self, home: SiteName) -> dict[str, object]:
+        (service,) = self.estate.services
+        return {
+            "home": home,
+            "ssh_config": str(self.ssh_config),
+            "hosts": {
+                host.name: {"site": host.site, "groups": list(host.groups), "address": str(host.address)}
+                for host in self.estate.hosts.values()
+            },
+            "service": self._service_facts(service, home),
+            "workloads": [
+                {
+                    "name": workload.name,
+                    "scope": workload.settings["scope"],
+                    "home_host": workload.members[home],
+                    "synchronous": not workload.objectives.rpo,
+                }
+                for workload in self.estate.workloads.values()
+            ],
+        }
+
+    def _service_facts(self, service: Service, home: SiteName) -> dict[str, object]:
+        hosts = self.estate.hosts
+        servers = [service.name_server, *service.members.values()]
+        return {
+            "dns_name": service.dns_name,
+            "zone": service.zone,
+            "home_address": str(hosts[service.members[home]].address),
+            "addresses": [str(hosts[name].address) for name in service.members.values()],
+            "name_servers": [str(hosts[name].address) for name in servers],
+        }
+
+
+def results_in(junit: str) -> list[CheckResult]:
+    """Read pytest's JUnit answer. A check that did not come to an answer of its own is unknown, never passed.
+
+    Raises:
+        MeasurementError: it can't be read.
+    """
+    try:
+        root = ET.fromstring(junit)  # noqa: S314  written by our own pytest a moment ago
+    except ET.ParseError as error:
+        raise MeasurementError(f"the answer of the checks can't be read: {error}") from error
+    return [_result(case) for case in root.iter("testcase")]
+
+
+def _result(case: ET.Element) -> CheckResult:
+    name = case.get("name", "")
+    saw = next((found.get("value", "") for found in case.iter("property") if found.get("name") == "saw"), "")
+    for tag, state in (("error", "unknown"), ("skipped", "unknown"), ("failure", "failed")):
+        trouble = case.find(tag)
+        if trouble is not None:
+            message = (trouble.get("message") or "").splitlines()
+            return CheckResult(id=name, state=state, saw=saw or " ".join(message)[:500], expected=_sentence(name))
+    return CheckResult(id=name, state="passed", saw=saw, expected=_sentence(name))
+
+
+def _sentence(name: str) -> str:
+    return name.removeprefix("test_").partition("[")[0].replace("_", " ")
