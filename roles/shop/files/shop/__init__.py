@@ -1,0 +1,1 @@
+"""The customers' shop: sign-in, orders and bills over HTTPS."""
