@@ -40,18 +40,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def hosts(facts: dict[str, Any]) -> Iterator[Callable[[str], Host]]:
+def hosts(facts: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Host]]:
     """Connections, opened in parallel once and shared by all checks."""
     config = facts["ssh_config"]
+    sockets = tmp_path_factory.mktemp("ssh")
+    shared = ["-o", "ControlMaster=auto", "-o", f"ControlPath={sockets}/%C", "-o", "ControlPersist=60"]
 
-    def master(name: str) -> None:
-        subprocess.run(["ssh", "-F", config, "-f", "-N", "--", name], check=False, timeout=10, capture_output=True)
+    def ssh(name: str, *words: str) -> None:
+        subprocess.run(["ssh", "-F", config, *shared, *words, "--", name], check=False, timeout=10, capture_output=True)
 
     with ThreadPoolExecutor(max_workers=16) as pool:
-        list(pool.map(master, facts["hosts"]))
-    yield lambda name: testinfra.get_host(f"ssh://{name}", ssh_config=config, sudo=True)
+        list(pool.map(lambda name: ssh(name, "-f", "-N"), facts["hosts"]))
+    yield lambda name: testinfra.get_host(
+        f"ssh://{name}", ssh_config=config, ssh_extra_args=" ".join(shared), sudo=True
+    )
     for name in facts["hosts"]:
-        subprocess.run(["ssh", "-F", config, "-O", "exit", "--", name], check=False, timeout=10, capture_output=True)
+        ssh(name, "-O", "exit")
 
 
 @pytest.fixture

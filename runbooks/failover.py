@@ -65,7 +65,7 @@ def _detect_and_authorise(estate: Estate, plan: PlanBuilder) -> None:
         hosts=(),
         after=("declare",),
         gate=gate(persons=2, standing_order=True),
-        reads_only=True,
+        repeatable=True,
         by_hand="Two persons agree, each by name, or the standing order covers this case: read its conditions.",
     )
 

@@ -1,0 +1,122 @@
+"""Read a scenario strictly: everything wrong is reported at once, with file, line and hint."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..errors import ConfigError, Problem, UsageError
+from ..estate.inventory.load import sentence
+from ..estate.model import Estate, SiteName, WorkloadName
+from ..estate.schema.load import DURATION_HINT, Duration, Name, Text
+from ..estate.strict.load import Document, read_document, step_into
+from .model import ExerciseKind, FaultKind, Scenario, TrafficShape
+from .rules import reasons_not_to_drill
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, regex_engine="python-re")
+
+
+class TrafficDocument(_Document):
+    """Open-loop rates, in requests a second."""
+
+    writes: int = Field(ge=1, le=1000, description="Orders a second.")
+    reads: int = Field(ge=1, le=1000, description="Reads of an order a second.")
+    control_writes: int = Field(ge=1, le=1000, description="Writes a second to the control arm.")
+
+
+class ScenarioDocument(_Document):
+    """One drill."""
+
+    schema_version: Literal[1] = Field(description="The version of this document kind.")
+    name: Name = Field(description="The word after `secondsite drill run`; the file's name without .yml.")
+    title: Text = Field(description="What happens, in a sentence.")
+    kind: Literal["unplanned", "planned"] = Field(description="Whether the fault is announced to the estate.")
+    origin: Name = Field(description="The site that is lost.")
+    target: Name = Field(description="The site that takes over.")
+    runbook: Name = Field(description="The runbook that answers the fault.")
+    return_runbook: Name = Field(description="The runbook that brings operations home.")
+    fault: Literal["cut-power"] = Field(description="What is injected; the estate must permit it.")
+    fault_site: Name = Field(description="The site it is injected at.")
+    hold: Name = Field(description="The control arm, whose replication is held back before the fault.")
+    hold_for: Duration = Field(description="For how long it is held back at least.")
+    traffic: TrafficDocument = Field(description="What customers do meanwhile.")
+    warm_up: Duration = Field(description="How long customers are served before anything is done.")
+    sustained: Duration = Field(description="How long the target must serve them within the service level.")
+    maximum: Duration = Field(description="After this the drill ends in a safe abort.")
+
+
+def scenario_names(folder: Path) -> list[str]:
+    """Name every scenario in the folder."""
+    return sorted(path.stem for path in folder.glob("*.yml"))
+
+
+def load_scenario(name: str, *, folder: Path, estate: Estate) -> Scenario:
+    """Return the scenario of that name, made sure to fit the estate.
+
+    Raises:
+        UsageError: there is none of that name.
+        ConfigError: it is wrong, or the estate does not permit what it asks for; everything wrong is in it.
+    """
+    known = scenario_names(folder)
+    if name not in known:
+        raise UsageError(
+            f"no scenario is named {name!r}; there are: {', '.join(known) or 'none'}",
+            not_done="no drill was begun",
+            next_step="secondsite drill list",
+        )
+    document = read_document(folder / f"{name}.yml")
+    if document.problems:
+        raise ConfigError(document.problems, not_done="no drill was begun")
+    scenario = _scenario(_parsed(document), document)
+    reasons = [Problem(file=document.file, line=None, pointer="", what=why) for why in _reasons(scenario, name, estate)]
+    if reasons:
+        raise ConfigError(reasons, not_done="no drill was begun")
+    return scenario
+
+
+def _reasons(scenario: Scenario, name: str, estate: Estate) -> list[str]:
+    wrong_name = [f"name is {scenario.name!r}, the file's is {name!r}"] if scenario.name != name else []
+    return [*wrong_name, *reasons_not_to_drill(scenario, estate)]
+
+
+def _parsed(document: Document) -> ScenarioDocument:
+    try:
+        return ScenarioDocument.model_validate(document.value)
+    except ValidationError as error:
+        problems = []
+        for one in error.errors(include_url=False):
+            pointer = ""
+            for part in one["loc"]:
+                pointer = step_into(pointer, part)
+            what = sentence(one["type"], one["msg"])
+            problems.append(document.problem(pointer, what, DURATION_HINT if "duration" in what else ""))
+        raise ConfigError(problems, not_done="no drill was begun") from error
+
+
+def _scenario(parsed: ScenarioDocument, document: Document) -> Scenario:
+    try:
+        return Scenario(
+            name=parsed.name,
+            title=parsed.title,
+            kind=ExerciseKind(parsed.kind),
+            origin=SiteName(parsed.origin),
+            target=SiteName(parsed.target),
+            runbook=parsed.runbook,
+            return_runbook=parsed.return_runbook,
+            fault=FaultKind(parsed.fault),
+            fault_site=SiteName(parsed.fault_site),
+            hold=WorkloadName(parsed.hold),
+            hold_for=parsed.hold_for,
+            traffic=TrafficShape(**parsed.traffic.model_dump()),
+            warm_up=parsed.warm_up,
+            sustained=parsed.sustained,
+            maximum=parsed.maximum,
+            digest=hashlib.sha256(document.content).hexdigest(),
+        )
+    except ValueError as error:
+        raise ConfigError([document.problem("", str(error))], not_done="no drill was begun") from error

@@ -1,0 +1,64 @@
+"""Decisions about a drill: facts in, reasons out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ..estate.model import Estate, SiteKind
+from .model import Scenario
+
+MARKS: Mapping[str, str] = {
+    "detect": "detected",
+    "declare": "declared",
+    "authorise": "approved",
+    "confirm-fencing": "fenced",
+}
+"""Which instant of the disruption the end of a step marks. Steps by kind: see ``mark_of``."""
+
+MARKS_BY_PREFIX: Mapping[str, str] = {
+    "redirect-": "redirected",
+    "open-": "opened",
+    "verify-": "restored-verified",
+}
+
+
+def mark_of(step: str) -> str | None:
+    """Return the event that the end of a step marks, if any."""
+    if step in MARKS:
+        return MARKS[step]
+    return next((event for prefix, event in MARKS_BY_PREFIX.items() if step.startswith(prefix)), None)
+
+
+def reasons_not_to_drill(scenario: Scenario, estate: Estate) -> Iterator[str]:
+    """Yield every reason why this scenario can't be conducted on this estate."""
+    yield from _reasons_about_sites(scenario, estate)
+    held = estate.workloads.get(scenario.hold)
+    if held is None:
+        yield f"hold names the workload {scenario.hold}, which the estate does not have"
+    elif not held.is_control_arm:
+        yield f"hold names {scenario.hold}, which is no control arm: customers' data is never held back"
+    if scenario.fault.value not in estate.injections:
+        yield f"the estate does not permit the injection {scenario.fault.value}"
+    if "hold-replication" not in estate.injections:
+        yield "the estate does not permit the injection hold-replication"
+    yield from _reasons_about_terms(scenario, estate)
+
+
+def _reasons_about_sites(scenario: Scenario, estate: Estate) -> Iterator[str]:
+    for key, name in (("origin", scenario.origin), ("target", scenario.target), ("fault_site", scenario.fault_site)):
+        site = estate.sites.get(name)
+        if site is None:
+            yield f"{key} is {name}, which the estate does not have"
+        elif site.kind is not SiteKind.DATACENTER:
+            yield f"{key} is {name}, which is no datacenter"
+
+
+def _reasons_about_terms(scenario: Scenario, estate: Estate) -> Iterator[str]:
+    if estate.service_level is None:
+        yield "the estate declares no service_level, so nothing could be judged"
+    elif scenario.sustained < estate.service_level.sustained:
+        yield f"sustained is {scenario.sustained}, shorter than the estate's {estate.service_level.sustained}"
+    if estate.drills is None:
+        yield "the estate declares no terms for drills"
+    elif scenario.maximum > estate.drills.longest:
+        yield f"maximum is {scenario.maximum}, longer than the estate's {estate.drills.longest}"
