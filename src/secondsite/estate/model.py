@@ -109,6 +109,45 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quorum:
+    """The voters that hold leases and agreement between sites."""
+
+    adapter: str
+    members: tuple[HostName, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceLevel:
+    """What customers must see before a service counts as restored, and how long it must hold (``sustained``)."""
+
+    success_ratio: float
+    latency: dt.timedelta
+    sustained: dt.timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillTerms:
+    """What a drill may do here. ``injections`` are the only faults it may bring about; none means none.
+
+    A drill that takes longer than ``longest`` ends in a safe abort. Its traffic belongs to the tenant ``tenant``.
+    """
+
+    injections: tuple[str, ...]
+    longest: dt.timedelta
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingOrderReference:
+    """Where a failover may go without asking: the order itself is signed and lies in the state by this ``name``."""
+
+    name: str
+    runbook: str
+    origin: SiteName
+    target: SiteName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Commitment:
     """A promise by its id, and how this estate keeps it."""
 
@@ -121,6 +160,7 @@ class Estate:
     """All sites, hosts, links and workloads of one organisation.
 
     ``injections`` are the only faults a drill may bring about here. ``digest`` is over the files it was read from.
+    ``None`` means that it is not declared, and whoever needs it must refuse.
     """
 
     name: str
@@ -134,6 +174,10 @@ class Estate:
     detection: Detection
     injections: tuple[str, ...]
     commitments: tuple[Commitment, ...]
+    quorum: Quorum | None = None
+    service_level: ServiceLevel | None = None
+    drills: DrillTerms | None = None
+    standing_orders: tuple[StandingOrderReference, ...] = ()
 
     def hosts_at(self, site: SiteName) -> tuple[Host, ...]:
         """Return the hosts of one site, in inventory order."""

@@ -1,0 +1,1 @@
+"""`hosts.yml`: a plain Ansible inventory."""

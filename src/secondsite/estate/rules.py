@@ -1,0 +1,241 @@
+"""What an estate may not say, though every word of it is well formed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from .model import Estate, HostName, SiteKind, SiteName, Workload
+
+INJECTIONS = frozenset({"cut-power", "cut-link", "hold-replication"})
+ADAPTERS = frozenset({"patroni"})
+SHORTEST_SILENCE = dt.timedelta(milliseconds=500)
+LONGEST_SILENCE = dt.timedelta(minutes=5)
+FEWEST_QUORUM_SITES = 3
+
+Name = TypeVar("Name", bound=str)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contradiction:
+    """One thing that can't be meant, at a JSON pointer into ``estate.yml`` (or ``hosts.yml``)."""
+
+    pointer: str
+    what: str
+    hint: str = ""
+    in_inventory: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """Every name the files declare, also where the declaration itself is broken and reported already.
+
+    ``hosts`` is None when the inventory could not be read, which is reported already.
+    """
+
+    sites: frozenset[str]
+    hosts: frozenset[str] | None
+    workloads: frozenset[str]
+
+
+def contradictions(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
+    """Yield every contradiction; none means the estate can be used."""
+    for rule in RULES:
+        yield from rule(estate, declared)
+
+
+def _unknown(kind: str, name: str, names: frozenset[str] | None, pointer: str) -> Iterator[Contradiction]:
+    if names is not None and name not in names:
+        yield Contradiction(
+            pointer=pointer, what=f"names the {kind} {name!r}, which is not declared", hint=_choices(kind, names)
+        )
+
+
+def _choices(kind: str, names: frozenset[str]) -> str:
+    return f"{kind}s: {', '.join(sorted(names))}" if names else f"no {kind} is declared"
+
+
+def _hosts(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
+    managements: dict[object, HostName] = {}
+    for host in estate.hosts.values():
+        pointer = f"/{host.name}"
+        for found in _unknown("site", host.site, declared.sites, pointer):
+            yield Contradiction(pointer=pointer, what=f"{host.name} {found.what}", hint=found.hint, in_inventory=True)
+        for address in filter(None, {host.management, host.address}):
+            other = managements.setdefault(address, host.name)
+            if other != host.name:
+                what = f"{host.name} has the address {address}, and so has {other}"
+                yield Contradiction(pointer=pointer, what=what, hint="addresses are unique", in_inventory=True)
+        network = estate.sites[host.site].network if host.site in estate.sites else None
+        if host.address is not None and network is not None and host.address not in network:
+            what = f"{host.name} has the address {host.address}, outside its site's network {network}"
+            yield Contradiction(pointer=pointer, what=what, hint="is its site right?", in_inventory=True)
+
+
+def _links(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
+    names: set[str] = set()
+    for index, link in enumerate(estate.links):
+        pointer = f"/links/{index}"
+        yield from _unknown("host", link.carrier, declared.hosts, f"{pointer}/carrier")
+        yield from _unknown("site", link.site, declared.sites, f"{pointer}/site")
+        if link.name in names:
+            yield Contradiction(pointer=f"{pointer}/name", what=f"a second link is called {link.name!r}")
+        names.add(link.name)
+
+
+def _members(
+    members: Mapping[SiteName, HostName], estate: Estate, declared: Declared, pointer: str
+) -> Iterator[Contradiction]:
+    for site, host in members.items():
+        here = f"{pointer}/{site}"
+        yield from _unknown("site", site, declared.sites, here)
+        yield from _unknown("host", host, declared.hosts, here)
+        if site in estate.sites and estate.sites[site].kind is not SiteKind.DATACENTER:
+            yield Contradiction(
+                pointer=here, what=f"{site} is no datacenter", hint="workloads live at datacenters only"
+            )
+        if host in estate.hosts and site in declared.sites and estate.hosts[host].site != site:
+            where = estate.hosts[host].site
+            yield Contradiction(
+                pointer=here, what=f"names {host} at {site}, but it stands at {where}", hint="see hosts.yml"
+            )
+
+
+def _workloads(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
+    for workload in estate.workloads.values():
+        pointer = f"/workloads/{workload.name}"
+        yield from _members(workload.members, estate, declared, f"{pointer}/members")
+        if workload.adapter not in ADAPTERS:
+            yield from _unknown("adapter", workload.adapter, ADAPTERS, f"{pointer}/adapter")
+        if workload.home not in workload.members:
+            what = f"names {workload.home!r}, where it has no member"
+            yield Contradiction(
+                pointer=f"{pointer}/home", what=what, hint=_choices("member", frozenset(workload.members))
+            )
+        for index, needed in enumerate(workload.depends_on):
+            yield from _unknown("workload", needed, declared.workloads, f"{pointer}/depends_on/{index}")
+        if workload.is_control_arm and workload.objectives.rpo == dt.timedelta(0):
+            yield Contradiction(
+                pointer=f"{pointer}/objectives/rpo",
+                what="is zero for the control arm, whose loss must be allowed to show",
+                hint="give it the loss you would tolerate, such as 1h",
+            )
+
+
+def _dependencies(estate: Estate, _: Declared) -> Iterator[Contradiction]:
+    for workload in estate.workloads.values():
+        circle = _circle_from(workload, estate)
+        if circle:
+            yield Contradiction(
+                pointer=f"/workloads/{workload.name}/depends_on",
+                what=f"goes in a circle: {' -> '.join(circle)}",
+                hint="what starts first?",
+            )
+
+
+def _circle_from(start: Workload, estate: Estate) -> tuple[str, ...]:
+    """Return the shortest way along dependencies from a workload back to itself; none if there is none."""
+    ways: list[tuple[str, ...]] = [(start.name,)]
+    seen: set[str] = set()
+    while ways:
+        way = ways.pop(0)
+        here = next((w for w in estate.workloads.values() if w.name == way[-1]), None)
+        for needed in here.depends_on if here else ():
+            if needed == start.name:
+                return (*way, needed)
+            if needed not in seen:
+                seen.add(needed)
+                ways.append((*way, needed))
+    return ()
+
+
+def _services(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
+    for service in estate.services:
+        pointer = f"/services/{service.name}"
+        yield from _members(service.members, estate, declared, f"{pointer}/members")
+        yield from _unknown("host", service.name_server, declared.hosts, f"{pointer}/name_server")
+        for index, name in enumerate(service.workloads):
+            yield from _unknown("workload", name, declared.workloads, f"{pointer}/workloads/{index}")
+        if not service.dns_name.endswith(f".{service.zone}"):
+            yield Contradiction(pointer=f"{pointer}/dns_name", what=f"is not inside the zone {service.zone}")
+        if service.ttl < dt.timedelta(seconds=1) or service.ttl % dt.timedelta(seconds=1):
+            yield Contradiction(pointer=f"{pointer}/ttl", what="is not a whole number of seconds, 1s or more")
+        shortest = min(
+            (estate.workloads[n].objectives.rto for n in service.workloads if n in estate.workloads), default=None
+        )
+        if shortest is not None and service.ttl > shortest:
+            what = f"is longer than the shortest rto of its workloads ({shortest.total_seconds():g} s)"
+            yield Contradiction(
+                pointer=f"{pointer}/ttl", what=what, hint="customers would still be sent to the lost site"
+            )
+
+
+def _quorum(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
+    if estate.quorum is None:
+        return
+    members = estate.quorum.members
+    for index, name in enumerate(members):
+        yield from _unknown("host", name, declared.hosts, f"/quorum/members/{index}")
+    if len(set(members)) != len(members) or len(members) % 2 == 0:
+        yield Contradiction(pointer="/quorum/members", what="are not an odd number of different hosts")
+    sites = [estate.hosts[name].site for name in members if name in estate.hosts]
+    if len(sites) < len(members):
+        return
+    if len(set(sites)) < FEWEST_QUORUM_SITES or max(sites.count(site) for site in sites) * 2 > len(sites):
+        yield Contradiction(
+            pointer="/quorum/members",
+            what=f"stand at {', '.join(sorted(set(sites)))}: the loss of one site could take the quorum away",
+            hint="place them at three sites",
+        )
+
+
+def _detection(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
+    silence = estate.detection.silence
+    if not SHORTEST_SILENCE <= silence <= LONGEST_SILENCE:
+        what = f"is {silence.total_seconds():g} s; a blink is no loss, and 5 minutes are a long outage"
+        yield Contradiction(pointer="/detection/silence", what=what, hint="500ms to 5m")
+    for index, name in enumerate(estate.detection.vantage):
+        pointer = f"/detection/vantage/{index}"
+        yield from _unknown("host", name, declared.hosts, pointer)
+        site = estate.sites.get(estate.hosts[name].site) if name in estate.hosts else None
+        if site is not None and site.kind is SiteKind.DATACENTER:
+            what = f"names {name}, inside the datacenter {site.name}"
+            yield Contradiction(pointer=pointer, what=what, hint="a lost site cannot witness its own loss")
+    if len(set(estate.detection.vantage)) != len(estate.detection.vantage):
+        yield Contradiction(pointer="/detection/vantage", what="names a host twice")
+
+
+def _drills(estate: Estate, _: Declared) -> Iterator[Contradiction]:
+    for index, name in enumerate(estate.injections):
+        if name not in INJECTIONS:
+            yield Contradiction(
+                pointer=f"/drills/injections/{index}",
+                what=f"names {name!r}, which is no injection",
+                hint=_choices("injection", INJECTIONS),
+            )
+    level, terms = estate.service_level, estate.drills
+    if level is not None and terms is not None and level.sustained >= terms.longest:
+        yield Contradiction(pointer="/drills/longest", what="is not longer than /service_level/sustained")
+
+
+def _orders(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
+    for index, order in enumerate(estate.standing_orders):
+        yield from _unknown("site", order.origin, declared.sites, f"/standing_orders/{index}/origin")
+        yield from _unknown("site", order.target, declared.sites, f"/standing_orders/{index}/target")
+        if order.origin == order.target:
+            yield Contradiction(pointer=f"/standing_orders/{index}/target", what="is the origin")
+
+
+RULES: tuple[Callable[[Estate, Declared], Iterator[Contradiction]], ...] = (
+    _hosts,
+    _links,
+    _workloads,
+    _dependencies,
+    _services,
+    _quorum,
+    _detection,
+    _drills,
+    _orders,
+)

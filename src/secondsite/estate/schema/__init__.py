@@ -1,0 +1,1 @@
+"""The shape of an estate's files: one schema validates, documents and makes the sample."""

@@ -1,0 +1,176 @@
+"""The documents of an estate, as pydantic models. Every key has a description: the reference page is made from them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+NAME_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
+GROUP_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
+DURATION_PATTERN = r"^(0|[1-9][0-9]{0,6})(ms|s|m|h|d)$"
+DNS_PATTERN = r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
+DURATION_HINT = "a number with its unit: 1500ms, 60s, 5m, 24h or 7d"
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def duration(word: object) -> dt.timedelta:
+    """Return a length of time from a number with its unit."""
+    found = re.fullmatch(DURATION_PATTERN, word) if isinstance(word, str) else None
+    if found is None:
+        raise ValueError(f"is {word!r}, which is not a duration")
+    return dt.timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def _network(word: object) -> IPv4Network:
+    if not isinstance(word, str) or "/" not in word:
+        raise ValueError(f"is {word!r}, which is not an IPv4 network such as 198.18.1.0/24")
+    return IPv4Network(word)
+
+
+def _address(word: object) -> IPv4Address:
+    if not isinstance(word, str):
+        raise ValueError(f"is {word!r}, which is not an IPv4 address")  # noqa: TRY004  pydantic collects ValueErrors
+    return IPv4Address(word)
+
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+GroupName = Annotated[str, StringConstraints(pattern=GROUP_PATTERN)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=400)]
+DnsName = Annotated[str, Field(pattern=DNS_PATTERN, json_schema_extra={"format": "hostname"})]
+Duration = Annotated[
+    dt.timedelta, BeforeValidator(duration), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})
+]
+Network = Annotated[
+    IPv4Network, BeforeValidator(_network), WithJsonSchema({"type": "string", "format": "ipv4-network"})
+]
+Address = Annotated[IPv4Address, BeforeValidator(_address), WithJsonSchema({"type": "string", "format": "ipv4"})]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, regex_engine="python-re")
+
+
+class SiteDocument(_Document):
+    """A failure domain."""
+
+    kind: Literal["datacenter", "vault", "carrier", "customers", "headquarters"] = Field(
+        description="What the site is in the estate. Workloads live at datacenters only."
+    )
+    network: Network | None = Field(default=None, description="The site's IPv4 network; a carrier has none of its own.")
+
+
+class LinkDocument(_Document):
+    """A wire between a carrier and a site."""
+
+    name: Name = Field(description="The link's name, as faults and reports call it.")
+    carrier: Name = Field(description="The carrier's host.")
+    site: Name = Field(description="The site it serves.")
+
+
+class ObjectivesDocument(_Document):
+    """What the business agreed to for one workload."""
+
+    rto: Duration = Field(description="Recovery time objective: longer than zero, and at most `mtpd`.")
+    rpo: Duration = Field(
+        description="Recovery point objective: how much acknowledged work may be lost. `0s` means none."
+    )
+    mtpd: Duration = Field(description="Maximum tolerable period of disruption.")
+
+
+class WorkloadDocument(_Document):
+    """A thing that must survive."""
+
+    adapter: Name = Field(description="The adapter that promotes and demotes it.")
+    home: Name = Field(description="The site where it normally lives; one of `members`.")
+    members: dict[Name, Name] = Field(min_length=2, description="Each site that can hold it, and the host there.")
+    objectives: ObjectivesDocument = Field(description="What was agreed for it.")
+    depends_on: list[Name] = Field(default_factory=list, description="Workloads that must be there before it.")
+    is_control_arm: bool = Field(
+        default=False,
+        description="Marks the asynchronous workload whose loss a drill must be able to see; its RPO is not zero.",
+    )
+    settings: dict[GroupName, str | int] = Field(default_factory=dict, description="The adapter's own words.")
+
+
+class ServiceDocument(_Document):
+    """What customers see."""
+
+    dns_name: DnsName = Field(description="The name customers use; a failover changes its address.")
+    zone: DnsName = Field(description="The zone that holds the name.")
+    ttl: Duration = Field(description="How long resolvers may keep the address, in whole seconds.")
+    name_server: Name = Field(description="The host that takes the zone's changes.")
+    members: dict[Name, Name] = Field(min_length=2, description="Each site that can serve it, and the host there.")
+    workloads: list[Name] = Field(min_length=1, description="The workloads it cannot do without.")
+
+
+class QuorumDocument(_Document):
+    """The voters that hold leases and agreement between sites."""
+
+    adapter: Literal["etcd"] = Field(description="What the voters run.")
+    members: list[Name] = Field(min_length=3, description="An odd number of hosts, at three sites or more.")
+
+
+class DetectionDocument(_Document):
+    """When a site counts as lost."""
+
+    vantage: list[Name] = Field(min_length=2, description="Hosts outside the datacenters that must all hear nothing.")
+    silence: Duration = Field(description="For how long: 500ms to 5m.")
+
+
+class ServiceLevelDocument(_Document):
+    """When a service counts as restored."""
+
+    success_ratio: float = Field(gt=0, le=1, description="The share of requests that must succeed.")
+    latency: Duration = Field(description="What the 99th percentile of answers may take.")
+    sustained: Duration = Field(description="How long both must hold at the new site.")
+
+
+class DrillsDocument(_Document):
+    """What a drill may do to this estate."""
+
+    injections: list[Name] = Field(description="The only faults a drill may bring about; an empty list forbids all.")
+    longest: Duration = Field(description="A drill that takes longer ends in a safe abort.")
+    tenant: Name = Field(description="The synthetic customer to whom a drill's traffic belongs.")
+
+
+class StandingOrderDocument(_Document):
+    """A failover that may begin without asking, because two people signed for it beforehand."""
+
+    name: Name = Field(description="The order's name; the signed order itself lies in the state directory.")
+    runbook: Name = Field(description="The runbook it allows.")
+    origin: Name = Field(description="The site that is lost.")
+    target: Name = Field(description="The site that takes over.")
+
+
+class EstateDocument(_Document):
+    """`estate.yml`: the sites, links, workloads and promises of one organisation. Its hosts are in `hosts.yml`."""
+
+    name: Name = Field(description="The estate's name; its state directory is called after it.")
+    sites: dict[Name, SiteDocument] = Field(min_length=2, description="Every failure domain, by name.")
+    links: list[LinkDocument] = Field(default_factory=list, description="The wires between carriers and sites.")
+    workloads: dict[Name, WorkloadDocument] = Field(min_length=1, description="What must survive, by name.")
+    services: dict[Name, ServiceDocument] = Field(default_factory=dict, description="What customers see, by name.")
+    quorum: QuorumDocument = Field(description="Who agrees on leases.")
+    detection: DetectionDocument = Field(description="When a site counts as lost.")
+    service_level: ServiceLevelDocument = Field(description="When a service counts as restored.")
+    drills: DrillsDocument = Field(description="What a drill may do here.")
+    standing_orders: list[StandingOrderDocument] = Field(
+        default_factory=list, description="Failovers that may begin without asking."
+    )
+    commitments: dict[Annotated[str, StringConstraints(pattern=r"^C[0-9]{2}$")], Text] = Field(
+        default_factory=dict, description="Each commitment this estate keeps, by its id, and how."
+    )
+
+
+class HostDocument(BaseModel):
+    """A host's variables in `hosts.yml`; roles may read others besides."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, regex_engine="python-re")
+
+    ansible_host: Address = Field(description="The host's management address.")
+    site: Name = Field(description="The site where it stands.")
+    address: Address | None = Field(default=None, description="The address that sites and customers see.")

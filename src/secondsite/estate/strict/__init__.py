@@ -1,0 +1,1 @@
+"""YAML files, read as what hostile hands may have written."""
