@@ -244,7 +244,7 @@ class Conductor:
 
     def _require_completed(self, ended: RunEnd) -> None:
         self._event("run-ended", detail=f"{ended.number} {ended.name} {ended.state} {ended.why}".strip())
-        if ended.state != "completed":
+        if ended.state != "done":
             raise SecondsiteError(
                 f"run {ended.number} ({ended.name}) ended {ended.state}: {ended.why}",
                 next_step=f"secondsite runs show {ended.number}",

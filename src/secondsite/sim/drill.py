@@ -1,0 +1,222 @@
+"""A simulated estate under a drill: the drill room's ports over one small world that refuses impossible states."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..drill.model import TrafficShape
+from ..drill.ports import CheckResult, FinalRead, PowerCut, RunEnd, Silence, Tally
+from ..errors import MeasurementError, SecondsiteError
+from ..estate.model import HostName, SiteName, WorkloadName
+
+_EPOCH = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+class ImpossibleWorld(AssertionError):  # noqa: N818  what was asked for
+    """Somebody asked the simulated world for what no world can do."""
+
+
+@dataclass(slots=True, kw_only=True)
+class SimulatedDrill:
+    """One world behind every port of a drill. ``breaks`` names the moments that fail, and how."""
+
+    breaks: Mapping[str, SecondsiteError] = field(default_factory=dict)
+    unsteady_at_check: int | None = None
+    failing_customers: bool = False
+    run_state: Mapping[str, str] = field(default_factory=dict)
+    dark: set[str] = field(default_factory=set)
+    held_at: set[str] = field(default_factory=set)
+    records: dict[str, list[Mapping[str, object]]] = field(default_factory=dict)
+    documents: dict[str, object] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    stop_at: tuple[str, threading.Event] | None = None
+    _traffic_runs: bool = False
+    _polls: bool = False
+    _checks: int = 0
+    _now: float = 1000.0
+    _fault: threading.Event = field(default_factory=threading.Event)
+
+    # Clock
+
+    def monotonic(self) -> float:
+        """Seconds, moved by ``sleep`` only."""
+        return self._now
+
+    def now(self) -> dt.datetime:
+        """The same, as a date."""
+        return _EPOCH + dt.timedelta(seconds=self._now)
+
+    def sleep(self, seconds: float) -> None:
+        """Move the clock, and let other threads run."""
+        self._now += seconds
+        time.sleep(0.0005)  # noqa: TID251  real threads need a real moment
+
+    # Injector
+
+    def cut_power(self, hosts: Sequence[str]) -> PowerCut:
+        """Darken the hosts."""
+        self._moment("cut-power")
+        self.dark |= set(hosts)
+        self._fault.set()
+        at = self._now
+        return PowerCut(
+            hosts=tuple(hosts), first_wire_dropped_at=at, last_wire_dropped_at=at, last_init_killed_at=at + 0.01
+        )
+
+    def prove_silence(self, hosts: Sequence[str], *, seconds: float) -> Silence:
+        """Say what was heard."""
+        self._moment("prove-silence")
+        alive = tuple(host for host in hosts if host not in self.dark)
+        return Silence(
+            hosts=tuple(hosts),
+            watched_from=self._now,
+            watched_until=self._now + seconds,
+            packets_heard=0,
+            answers=alive,
+        )
+
+    def restore_power(self, hosts: Sequence[str]) -> None:
+        """Light the hosts."""
+        self._moment("restore-power")
+        self.dark -= set(hosts)
+
+    def leftovers(self) -> tuple[str, ...]:
+        """Name what is still dark."""
+        return tuple(sorted(f"{host} has no power" for host in self.dark))
+
+    # Records
+
+    def append(self, kind: str, record: Mapping[str, object]) -> None:
+        """Keep a record."""
+        self.records.setdefault(kind, []).append(record)
+        if kind == "events" and self.stop_at is not None and record["event"] == self.stop_at[0]:
+            self.stop_at[1].set()
+
+    def write(self, name: str, document: object) -> str:
+        """Keep a document."""
+        self.documents[name] = document
+        return f"sha256-of-{name}"
+
+    # Traffic and writability
+
+    def start_traffic(self, _shape: TrafficShape) -> None:
+        """Begin."""
+        self._moment("start-traffic")
+        self._traffic_runs = True
+
+    def tally(self) -> Tally:
+        """Count."""
+        return Tally(ok=100, failed=int(self.failing_customers), unknown=0, last_served_by="web-dc1")
+
+    def stop_traffic(self) -> int | None:
+        """End."""
+        ran, self._traffic_runs = self._traffic_runs, False
+        return 100 if ran else None
+
+    # Steady state, replication, runs, view
+
+    def check(self, *, home: SiteName) -> Sequence[CheckResult]:
+        """Check; the world is steady only when nothing is dark or held."""
+        self._moment("check")
+        self._checks += 1
+        steady = not self.dark and not self.held_at and self._checks != self.unsteady_at_check
+        state = "passed" if steady else "failed"
+        return [CheckResult(id="world", state=state, saw=f"dark {sorted(self.dark)}", expected=f"all well at {home}")]
+
+    def hold_back(self, workload: WorkloadName, *, at: SiteName) -> None:
+        """Hold."""
+        self._moment("hold-back")
+        self.held_at.add(f"{workload} at {at}")
+
+    def let_go(self, workload: WorkloadName, *, at: SiteName) -> None:
+        """Let go."""
+        self._moment("let-go")
+        self.held_at.discard(f"{workload} at {at}")
+
+    def held(self) -> Sequence[str]:
+        """Name the holds."""
+        return sorted(self.held_at)
+
+    def final_read(self, workload: WorkloadName) -> FinalRead:
+        """Read, unless customers still write."""
+        self._moment("final-read")
+        if self._traffic_runs:
+            raise ImpossibleWorld("the final read was made while customers still wrote")
+        if self.dark:
+            raise MeasurementError("a node is dark")
+        return FinalRead(workload=workload, node=HostName("db-dc1"), ids=("a", "b"), read_at=self._now)
+
+    def run(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
+        """Run; a failover waits for the fault."""
+        self._moment(f"run-{runbook}")
+        if runbook == "failover" and not self._fault.wait(timeout=5):
+            raise ImpossibleWorld("the failover waited five real seconds for a fault")
+        if runbook == "failback" and self.dark:
+            raise ImpossibleWorld("a failback to a dark site was begun")
+        state = self.run_state.get(runbook, "done")
+        return RunEnd(number=1, name=f"{runbook} {origin}->{target}", state=state, why="")
+
+    def stop(self) -> None:
+        """Release whoever waits."""
+        self._fault.set()
+
+    def phase(self, title: str) -> None:
+        """Keep it."""
+        self.said.append(title)
+
+    def say(self, line: str) -> None:
+        """Keep it."""
+        self.said.append(line)
+
+    def events(self) -> list[str]:
+        """Name the events recorded so far."""
+        return [str(record["event"]) for record in self.records.get("events", [])]
+
+    def _moment(self, name: str) -> None:
+        self.done.append(name)
+        if name in self.breaks:
+            raise self.breaks[name]
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficOf:
+    """The traffic port of a simulated drill."""
+
+    world: SimulatedDrill
+
+    def start(self, shape: TrafficShape) -> None:
+        """Begin."""
+        self.world.start_traffic(shape)
+
+    def tally(self) -> Tally:
+        """Count."""
+        return self.world.tally()
+
+    def stop(self) -> int | None:
+        """End."""
+        return self.world.stop_traffic()
+
+
+@dataclass(slots=True)
+class WritabilityOf:
+    """The writability port of a simulated drill."""
+
+    world: SimulatedDrill
+    polling: bool = False
+
+    def start(self) -> None:
+        """Begin."""
+        self.polling = True
+
+    def states(self) -> Mapping[tuple[str, str], str]:
+        """Say nothing."""
+        return {}
+
+    def stop(self) -> None:
+        """End."""
+        self.polling = False

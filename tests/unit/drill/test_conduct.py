@@ -1,0 +1,137 @@
+"""A drill takes its faults back, whatever happens, and writes down how far it came."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from secondsite.drill.conduct import Conductor, Kit
+from secondsite.drill.load import load_scenario
+from secondsite.errors import ActionError, Effect, Refused, SecondsiteError
+from secondsite.estate.load import load_estate
+from secondsite.sim.drill import SimulatedDrill, TrafficOf, WritabilityOf
+
+ROOT = Path(__file__).parents[3]
+ESTATE = load_estate(ROOT / "inventories" / "lab")
+SCENARIO = load_scenario("site-loss", folder=ROOT / "drtests" / "scenarios", estate=ESTATE)
+BROKEN = ActionError("it broke", effect=Effect.UNKNOWN)
+
+
+def conductor(world: SimulatedDrill, *, stop: threading.Event | None = None) -> Conductor:
+    kit = Kit(
+        clock=world,
+        injector=world,
+        records=world,
+        replication=world,
+        runs=world,
+        steady=world,
+        traffic=TrafficOf(world),
+        view=world,
+        writability=WritabilityOf(world),
+    )
+    return Conductor(
+        scenario=SCENARIO, estate=ESTATE, kit=kit, stop=stop or threading.Event(), promised={"schema_version": 1}
+    )
+
+
+def assert_world_is_whole(world: SimulatedDrill) -> None:
+    assert not world.dark
+    assert not world.held_at
+    assert world.stop_traffic() is None
+    assert world.records["events"][-1] == {
+        "t": world.records["events"][-1]["t"],
+        "event": "cleanup-proven",
+        "detail": {"left": []},
+    }
+
+
+def test_a_drill_goes_from_steady_state_to_steady_state() -> None:
+    world = SimulatedDrill()
+
+    conductor(world).conduct()
+
+    assert_world_is_whole(world)
+    order = ["drill-started", "steady", "traffic-started", "held-back", "fault-begun", "fault-done", "sustained"]
+    order += ["failback-started", "failback-done", "traffic-stopped", "final-read", "steady-again", "cleanup-proven"]
+    assert [event for event in world.events() if event in order] == order
+    assert "fault-proven" in world.events()
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["hold-back", "cut-power", "prove-silence", "run-failover", "run-failback", "start-traffic"],
+)
+def test_whatever_breaks_every_fault_is_taken_back(moment: str) -> None:
+    world = SimulatedDrill(breaks={moment: BROKEN})
+
+    with pytest.raises(SecondsiteError):
+        conductor(world).conduct()
+
+    assert_world_is_whole(world)
+
+
+@pytest.mark.parametrize("state", ["failed", "refused", "interrupted", "aborted", "open"])
+@pytest.mark.parametrize("runbook", ["failover", "failback"])
+def test_a_run_that_did_not_complete_ends_the_drill(runbook: str, state: str) -> None:
+    world = SimulatedDrill(run_state={runbook: state})
+
+    with pytest.raises(SecondsiteError, match=state):
+        conductor(world).conduct()
+
+    assert_world_is_whole(world)
+
+
+@pytest.mark.parametrize(
+    "event", ["traffic-started", "held-back", "fault-begun", "fault-done", "power-restored", "failback-started"]
+)
+def test_a_stop_at_any_moment_restores_the_wires_and_is_recorded(event: str) -> None:
+    stop = threading.Event()
+    world = SimulatedDrill(stop_at=(event, stop))
+
+    with pytest.raises(KeyboardInterrupt):
+        conductor(world, stop=stop).conduct()
+
+    assert_world_is_whole(world)
+    assert "aborted" in world.events()
+
+
+def test_nothing_is_injected_into_an_estate_that_is_not_steady() -> None:
+    world = SimulatedDrill(unsteady_at_check=1)
+
+    with pytest.raises(Refused, match="world is failed"):
+        conductor(world).conduct()
+
+    assert "cut-power" not in world.done
+    assert "hold-back" not in world.done
+
+
+def test_nothing_is_injected_when_customers_are_not_served_to_begin_with() -> None:
+    world = SimulatedDrill(failing_customers=True)
+
+    with pytest.raises(Refused, match="customers are not served"):
+        conductor(world).conduct()
+
+    assert "cut-power" not in world.done
+
+
+def test_an_estate_that_does_not_come_back_to_steady_state_is_recorded_as_such() -> None:
+    world = SimulatedDrill(unsteady_at_check=2)
+
+    with pytest.raises(Refused):
+        conductor(world).conduct()
+
+    assert "steady-again" not in world.events()
+    assert [record["state"] for record in world.records["steady"]] == ["passed", "failed"]
+
+
+def test_what_can_not_be_taken_back_is_named() -> None:
+    world = SimulatedDrill(breaks={"restore-power": BROKEN})
+
+    with pytest.raises(SecondsiteError):
+        conductor(world).conduct()
+
+    left = world.records["events"][-1]["detail"]
+    assert isinstance(left, dict)
+    assert any("web-dc1 has no power" in item for item in left["left"])
