@@ -265,12 +265,12 @@ def _write(path: Path, text: str) -> None:
 
 
 def _read_pins(path: Path) -> Mapping[str, str]:
-    """Read `address type key` lines; other key types are passed over."""
+    """Read `name,address type key` lines; other key types are passed over."""
     found: dict[str, str] = {}
     for line in path.read_text(encoding="ascii").splitlines():
         match line.split():
-            case [address, kind, key, *_] if kind == KEY_TYPE:
-                found[address] = f"{kind} {key}"
+            case [names, kind, key, *_] if kind == KEY_TYPE:
+                found |= dict.fromkeys(names.split(","), f"{kind} {key}")
             case _:
                 continue
     return found

@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +93,7 @@ class PyinfraDoor:
         already = tuple(host.name for host in hosts if host not in due)
         if not due:
             return Contacted(already=already, made=(), unreachable={}, failed={})
-        by_certificate = {host.name for host in due if before[host.name].logged_in}
+        by_certificate = {str(host.name) for host in due if before[host.name].logged_in}
         said = self._run(due, by_certificate, directory=directory, timeout=timeout)
         return self._judge(due, said, already=already)
 
@@ -115,8 +115,9 @@ class PyinfraDoor:
             limit=4096,
         )
         if ended.exit_code != 0:
-            return Look(logged_in=False, marker="", why=_why(ended))
-        return Look(logged_in=True, marker=ended.stdout.strip(), why="")
+            answered = ended.exit_code is not None and "connect to host" not in ended.stderr
+            return Look(logged_in=False, answered=answered, marker="", why=_why(ended))
+        return Look(logged_in=True, answered=True, marker=ended.stdout.strip(), why="")
 
     def _is_bootstrap_refused(self, host: Host) -> bool:
         options = (
@@ -139,9 +140,7 @@ class PyinfraDoor:
         deploy = (_DEPLOYS / "first_contact.py").read_text(encoding="utf-8")
         return hashlib.sha256("\x00".join((*parts, deploy)).encode()).hexdigest()
 
-    def _run(
-        self, hosts: Sequence[Host], by_certificate: set[str], *, directory: Path, timeout: dt.timedelta
-    ) -> _Said:
+    def _run(self, hosts: Sequence[Host], by_certificate: Set[str], *, directory: Path, timeout: dt.timedelta) -> _Said:
         if not self._executable.exists():
             raise UsageError(
                 f"pyinfra is not installed at {self._executable}",
@@ -163,7 +162,7 @@ class PyinfraDoor:
         )
         return _read_answer(ended)
 
-    def _entry(self, host: Host, by_certificate: set[str], directory: Path) -> Mapping[str, object]:
+    def _entry(self, host: Host, by_certificate: Set[str], directory: Path) -> Mapping[str, object]:
         known = host.name in by_certificate
         connection = {
             "ssh_hostname": str(host.management),
@@ -199,8 +198,8 @@ class PyinfraDoor:
             look = after[host.name]
             if look.marker == self._marker(host) and refused[host.name]:
                 made.append(host.name)
-            elif host.name in said.unconnected and not look.logged_in:
-                unreachable[host.name] = said.about(host.name) or look.why
+            elif not look.answered:
+                unreachable[host.name] = look.why
             else:
                 failed[host.name] = said.about(host.name) or _reason(look, bootstrap_refused=refused[host.name])
         return Contacted(already=already, made=tuple(made), unreachable=unreachable, failed=failed)
@@ -208,9 +207,10 @@ class PyinfraDoor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What a login by certificate showed. Without a login the marker is empty and ``why`` says what stood against it."""
+    """What a login by certificate showed. ``answered``: something did answer."""
 
     logged_in: bool
+    answered: bool
     marker: str
     why: str
 
@@ -219,7 +219,7 @@ class Look:
 class _Said:
     """pyinfra's own words, to explain; never to decide by."""
 
-    unconnected: frozenset[str]
+    changed: int
     log: str
 
     def about(self, host: str) -> str:
@@ -251,16 +251,10 @@ def _read_answer(ended: Ended) -> _Said:
     if ended.exit_code is None:
         raise ActionTimeout("pyinfra did not end in time", next_step="provision again: it repeats only what is missing")
     try:
-        answer = json.loads(ended.stdout)
-        failed = frozenset(str(name) for name in answer["results"]["failed_hosts"])
+        changed = sum(len(operation["success"]) for operation in json.loads(ended.stdout)["results"]["operations"])
     except (json.JSONDecodeError, KeyError, TypeError):
-        # without any connection pyinfra prints no document at all, only its log
-        return _Said(unconnected=_unconnected(ended.stderr), log=ended.stderr)
-    return _Said(unconnected=failed | _unconnected(ended.stderr), log=ended.stderr)
-
-
-def _unconnected(log: str) -> frozenset[str]:
-    return frozenset()
+        changed = 0  # when no host could be connected to, it prints its log and no document
+    return _Said(changed=changed, log=ended.stderr)
 
 
 def _reason(look: Look, *, bootstrap_refused: bool) -> str:

@@ -1,0 +1,433 @@
+"""The desired state of hosts by Ansible roles: the one door to ansible-runner.
+
+ansible-runner hands its whole environment to its child and writes it to disk: here the environment is replaced before
+anything is started, and that file is removed. Secrets go through a named pipe, so they are in no argument, environment
+or file. Inventory values are nouns that were checked, and nothing in them can be a template. What hosts answer is cut,
+and stripped of what a terminal would obey.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import errno
+import importlib.util
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import ansible_runner
+
+from ..errors import ActionError, ActionTimeout, ConfigError, Effect, Problem, Unreachable
+from ..estate.model import Host
+from .keys import USER, Trust
+from .processes import plain, run_process, scrubbed_environment
+
+FORKS = 16
+_MEMORY_LIMIT = 6 << 30
+_FAILURES_KEPT = 50
+_SAFE_WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
+_TEMPLATE = re.compile(r"\{[{%#]|[\x00-\x08\x0b-\x1f\x7f]")
+_TIMED_OUT = 254
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedTask:
+    """One task that failed on one host, in its own words (cut, and plain)."""
+
+    host: str
+    task: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostTasks:
+    """How many tasks came to what on one host."""
+
+    ok: int
+    changed: int
+    failed: int
+    unreachable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converged:
+    """What one Ansible run came to. ``changed_tasks`` counts hosts by task name."""
+
+    hosts: Mapping[str, HostTasks]
+    failures: tuple[FailedTask, ...]
+    changed_tasks: Mapping[str, int]
+    strategy: str
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks were carried out, over all hosts."""
+        return sum(host.ok + host.failed for host in self.hosts.values())
+
+    @property
+    def changed(self) -> int:
+        """How many of them changed something."""
+        return sum(host.changed for host in self.hosts.values())
+
+    @property
+    def unreachable(self) -> tuple[str, ...]:
+        """The hosts that did not answer."""
+        return tuple(sorted(name for name, host in self.hosts.items() if host.unreachable))
+
+    def sentence(self) -> str:
+        """Say it in one line."""
+        begin = "nothing to change: " if not self.changed else ""
+        return f"{begin}{self.changed} of {self.tasks} tasks changed something on {len(self.hosts)} hosts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Play:
+    """What to run: a playbook beside its roles, or some of it, on some hosts."""
+
+    playbook: Path
+    hosts: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    only_look: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse words that Ansible would read as options, patterns or templates."""
+        for word in (*self.hosts, *self.tags):
+            _require_safe(word, what="a host to limit to, or a tag")
+
+
+class AnsibleDoor:
+    """Runs playbooks against the hosts of one estate."""
+
+    def __init__(
+        self,
+        hosts: Sequence[Host],
+        *,
+        trust: Trust,
+        variables: Callable[[], Mapping[str, object]],
+        use_mitogen: bool = True,
+    ) -> None:
+        """Start nothing. ``variables`` yields the extra variables, secrets included, when a run needs them."""
+        self._hosts = tuple(hosts)
+        self._trust = trust
+        self._variables = variables
+        self._strategies = mitogen_strategies() if use_mitogen else None
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """End the run that is under way, and refuse later ones."""
+        self._cancelled.set()
+
+    def converge(self, play: Play, *, directory: Path, timeout: dt.timedelta) -> Converged:
+        """Bring hosts to the state the roles describe. ``directory`` is this run's own and is made.
+
+        Raises:
+            ActionTimeout: it did not end in time, or was cancelled; the effect is unknown.
+            ActionError: Ansible itself could not work (a broken playbook or inventory).
+        """
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
+        collected = _Collected()
+        text = json.dumps(require_inert(self._variables()))
+        with _private(directory) as temporary, _pipe(directory / "variables.json", text) as pipe:
+            config = self._config(play, directory, temporary, pipe, timeout)
+            runner = ansible_runner.Runner(
+                config, event_handler=collected.take, cancel_callback=self._cancelled.is_set, remove_partials=True
+            )
+            runner.run()
+        said = _keep_what_may_be_kept(Path(config.artifact_dir), directory)
+        if runner.rc == _TIMED_OUT:
+            raise ActionTimeout("ansible did not end in time, or was cancelled", next_step="provision again")
+        if not collected.hosts:
+            effect = Effect.UNKNOWN if collected.begun else Effect.NONE
+            raise ActionError(f"ansible could not work: {plain(said[-1500:])}", effect=effect)
+        return collected.result(strategy="mitogen_linear" if self._strategies else "linear")
+
+    def _config(
+        self, play: Play, directory: Path, temporary: Path, pipe: Path, timeout: dt.timedelta
+    ) -> ansible_runner.RunnerConfig:
+        (directory / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")  # else it looks for one elsewhere
+        inventory = directory / "inventory.json"
+        inventory.write_text(json.dumps(inventory_of(self._hosts), indent=1), encoding="utf-8")
+        config = ansible_runner.RunnerConfig(
+            private_data_dir=str(directory), playbook=str(play.playbook), quiet=True, timeout=timeout.total_seconds()
+        )
+        config.prepare()
+        config.cwd = str(play.playbook.parent)
+        config.env = self._environment(play, directory, temporary, artifacts=config.artifact_dir)
+        config.command = _command(play, inventory=inventory, pipe=pipe)
+        config.suppress_ansible_output = True
+        return config
+
+    def _environment(self, play: Play, directory: Path, temporary: Path, *, artifacts: str) -> dict[str, str]:
+        """Return all that ansible-playbook sees; nothing of the controller's own environment is among it."""
+        strategy = {}
+        if self._strategies is not None:
+            strategy = {"ANSIBLE_STRATEGY": "mitogen_linear", "ANSIBLE_STRATEGY_PLUGINS": str(self._strategies)}
+        binaries = Path(sys.executable).parent
+        base = scrubbed_environment()
+        return {
+            **base,
+            **strategy,
+            "PATH": f"{binaries}:{base['PATH']}",
+            "HOME": str(directory),
+            "AWX_ISOLATED_DATA_DIR": artifacts,
+            "ANSIBLE_CALLBACK_PLUGINS": str(Path(ansible_runner.__file__).parent / "display_callback" / "callback"),
+            "ANSIBLE_STDOUT_CALLBACK": "awx_display",
+            "ANSIBLE_CONFIG": str(directory / "ansible.cfg"),
+            "ANSIBLE_HOME": str(temporary),
+            "ANSIBLE_LOCAL_TEMP": str(temporary),
+            "ANSIBLE_ROLES_PATH": str(play.playbook.parent),
+            "ANSIBLE_LIBRARY": str(play.playbook.parent / "library"),
+            "ANSIBLE_FORKS": str(FORKS),
+            "ANSIBLE_PIPELINING": "True",
+            "ANSIBLE_BECOME": "True",
+            "ANSIBLE_HOST_KEY_CHECKING": "True",
+            "ANSIBLE_SSH_ARGS": f"-F {_argument(self._trust.ssh_config)} -o ControlMaster=auto -o ControlPersist=30s",
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(temporary / "cp"),
+            "ANSIBLE_SSH_CONTROL_PATH": "%(directory)s/%%C",
+            "ANSIBLE_TIMEOUT": "10",
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_RETRY_FILES_ENABLED": "False",
+            "ANSIBLE_DEPRECATION_WARNINGS": "False",
+            "ANSIBLE_LOCALHOST_WARNING": "False",
+            "ANSIBLE_INJECT_FACT_VARS": "False",
+            "ANSIBLE_INVENTORY_ENABLED": "yaml",
+            "RUNNER_OMIT_EVENTS": "False",
+            "RUNNER_ONLY_FAILED_EVENTS": "False",
+        }
+
+
+def mitogen_strategies() -> Path | None:
+    """Return where Mitogen's strategy plug-ins are, or None where it is not installed."""
+    found = importlib.util.find_spec("ansible_mitogen")
+    if found is None or not found.submodule_search_locations:
+        return None
+    return Path(found.submodule_search_locations[0]) / "plugins" / "strategy"
+
+
+def inventory_of(hosts: Sequence[Host]) -> Mapping[str, object]:
+    """Return the inventory Ansible gets: every value is an address, or a word that was checked.
+
+    Raises:
+        ConfigError: a name could be read as an option, a pattern or a template.
+    """
+    groups: dict[str, dict[str, object]] = {}
+    for host in hosts:
+        for word in (host.name, host.site, *host.groups):
+            _require_safe(word, what="a name in the inventory")
+        for group in host.groups:
+            groups.setdefault(group, {})[host.name] = {}
+    every = {str(host.name): _host_variables(host) for host in hosts}
+    children = {group: {"hosts": members} for group, members in groups.items()}
+    return {"all": {"hosts": every, "children": children}}
+
+
+def require_inert(value: object, *, at: str = "") -> object:
+    """Return plain JSON none of whose texts Ansible would evaluate as a template.
+
+    Raises:
+        ConfigError: a text holds a template's or a control character's beginning.
+    """
+    if isinstance(value, Mapping):
+        return {
+            str(require_inert(str(name), at=at)): require_inert(inner, at=f"{at}/{name}")
+            for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [require_inert(inner, at=at) for inner in value]
+    if isinstance(value, str) and _TEMPLATE.search(value):
+        problem = Problem(file="variables", line=None, pointer=at, what="holds a template or a control character")
+        raise ConfigError([problem])
+    return value
+
+
+def outcome_of(converged: Converged) -> Mapping[str, object]:
+    """Turn what came of a run into a step's outcome.
+
+    Raises:
+        ActionError: tasks failed; the hosts and tasks are named.
+        Unreachable: hosts did not answer; the others were finished.
+    """
+    if converged.failures:
+        first = converged.failures[0]
+        more = f" (and {len(converged.failures) - 1} more)" if len(converged.failures) > 1 else ""
+        raise ActionError(
+            f"{first.host}: task {first.task!r} failed: {first.said}{more}",
+            effect=Effect.UNKNOWN,
+            retryable=True,
+            next_step="mend the cause, then provision again: what is done already is not done twice",
+        )
+    if converged.unreachable:
+        raise Unreachable(
+            f"unreachable: {', '.join(converged.unreachable)}",
+            not_done="they were left as they were; the other hosts were finished",
+            next_step="bring them up, then provision again",
+        )
+    return {
+        "tasks": converged.tasks,
+        "changed": converged.changed,
+        "hosts": len(converged.hosts),
+        "strategy": converged.strategy,
+        "said": converged.sentence(),
+        "changed_tasks": dict(converged.changed_tasks),
+    }
+
+
+def _host_variables(host: Host) -> Mapping[str, str]:
+    # nothing is set for all: the controller itself ("localhost") would get it too
+    variables = {
+        "ansible_host": str(host.management),
+        "ansible_user": USER,
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "management": str(host.management),
+        "site": str(host.site),
+    }
+    return variables if host.address is None else {**variables, "address": str(host.address)}
+
+
+def _require_safe(word: str, *, what: str) -> None:
+    if not _SAFE_WORD.match(word):
+        raise ConfigError([Problem(file="inventory", line=None, pointer=f"/{word!r}", what=f"{what} {_SAFE_RULE}")])
+
+
+_SAFE_RULE = "is 1 to 63 of a-z, 0-9, - and _, and begins with a letter or digit"
+
+
+def _command(play: Play, *, inventory: Path, pipe: Path) -> list[str]:
+    command = ["prlimit", f"--as={_MEMORY_LIMIT}", "--", str(Path(sys.executable).parent / "ansible-playbook")]
+    command += ["-i", str(inventory), "-e", f"@{pipe}", "--forks", str(FORKS)]
+    command += ["--limit", ",".join(play.hosts)] if play.hosts else []
+    command += ["--tags", ",".join(play.tags)] if play.tags else []
+    command += ["--check"] if play.only_look else []
+    return [*command, "--", str(play.playbook)]
+
+
+def _argument(path: Path) -> str:
+    """Quote for ansible's own splitting of ssh arguments."""
+    return f"'{path}'" if "'" not in str(path) else f'"{path}"'
+
+
+@dataclass(slots=True)
+class _Collected:
+    """What the events of one run add up to."""
+
+    hosts: dict[str, HostTasks] = field(default_factory=dict)
+    failures: list[FailedTask] = field(default_factory=list)
+    changed: Counter[str] = field(default_factory=Counter)
+    begun: bool = False
+
+    def take(self, event: Mapping[str, object]) -> bool:
+        """Note one event. Returns True, else ansible-runner forgets the statistics."""
+        about = event.get("event_data")
+        self.begun = self.begun or event.get("event") == "runner_on_start"
+        if isinstance(about, Mapping):
+            match event.get("event"):
+                case "runner_on_failed" if not about.get("ignore_errors"):
+                    self._note_failure(about)
+                case "runner_on_ok" if _result(about).get("changed") is True:
+                    self.changed[plain(str(about.get("task", "")), limit=120)] += 1
+                case "playbook_on_stats":
+                    self._note_statistics(about)
+                case _:
+                    pass
+        return True
+
+    def result(self, *, strategy: str) -> Converged:
+        return Converged(
+            hosts=self.hosts, failures=tuple(self.failures), changed_tasks=dict(self.changed), strategy=strategy
+        )
+
+    def _note_failure(self, about: Mapping[str, object]) -> None:
+        if len(self.failures) < _FAILURES_KEPT:
+            self.failures.append(
+                FailedTask(
+                    host=plain(str(about.get("host", "")), limit=64),
+                    task=plain(str(about.get("task", "")), limit=120),
+                    said=_said(_result(about)),
+                )
+            )
+
+    def _note_statistics(self, about: Mapping[str, object]) -> None:
+        counts = {kind: _counts(about.get(kind)) for kind in ("ok", "changed", "failures", "dark")}
+        for name in sorted({host for kind in counts.values() for host in kind}):
+            self.hosts[name] = HostTasks(
+                ok=counts["ok"].get(name, 0),
+                changed=counts["changed"].get(name, 0),
+                failed=counts["failures"].get(name, 0),
+                unreachable=counts["dark"].get(name, 0) > 0,
+            )
+
+
+def _result(about: Mapping[str, object]) -> Mapping[str, object]:
+    result = about.get("res")
+    return result if isinstance(result, Mapping) else {}
+
+
+def _counts(entry: object) -> Mapping[str, int]:
+    return {str(host): int(count) for host, count in entry.items()} if isinstance(entry, Mapping) else {}
+
+
+def _said(result: Mapping[str, object]) -> str:
+    words = [str(result[key])[:2000] for key in ("msg", "stderr", "stdout") if result.get(key)]
+    return plain("; ".join(words) or "it said nothing", limit=600)
+
+
+@contextlib.contextmanager
+def _private(directory: Path) -> Iterator[Path]:
+    """Yield a directory of our own with a short path (a socket's path may have 107 bytes), and clear it away."""
+    short = Path("/run")
+    temporary = Path(tempfile.mkdtemp(prefix="ss-", dir=short if os.access(short, os.W_OK) else directory))
+    try:
+        yield temporary
+    finally:
+        for socket in (temporary / "cp").glob("*"):
+            run_process(["ssh", "-F", os.devnull, "-O", "exit", "-S", str(socket), "--", "master"], timeout_s=5)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _pipe(path: Path, text: str) -> Iterator[Path]:
+    """Yield a named pipe that gives ``text`` to whoever reads it; it never lies on disk."""
+    path.unlink(missing_ok=True)
+    os.mkfifo(path, mode=0o600)
+    ended = threading.Event()
+
+    def serve() -> None:
+        while not ended.is_set():
+            with contextlib.suppress(BrokenPipeError), path.open("w", encoding="utf-8") as pipe:
+                if not ended.is_set():
+                    pipe.write(text)
+            ended.wait(0.05)  # let this reader see the end before the next one is served
+
+    thread = threading.Thread(target=serve, name="ansible variables", daemon=True)
+    thread.start()
+    try:
+        yield path
+    finally:
+        ended.set()
+        with contextlib.suppress(OSError):
+            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))  # a reader, so that the writer wakes up
+        thread.join(2)
+        path.unlink(missing_ok=True)
+
+
+def _keep_what_may_be_kept(artifacts: Path, directory: Path) -> str:
+    """Keep the run's cut and plain output; remove the rest: it holds the environment and whatever hosts answered."""
+    said = ""
+    try:
+        with (artifacts / "stdout").open(encoding="utf-8", errors="replace") as output:
+            said = plain(output.read(1 << 20), limit=1 << 18)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
+    (directory / "ansible.txt").write_text(said, encoding="utf-8")
+    shutil.rmtree(artifacts.parent, ignore_errors=True)
+    return said
