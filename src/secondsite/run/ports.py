@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
+
+from ..plan.model import Plan, Step
+from .model import Attempt, AttemptKey, Json, Note, NoteKind, Seen, StepResult, Transition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,14 @@ class Hands(Protocol):
         ...
 
     def run(
-        self, host: str, argv: Sequence[str], *, timeout: dt.timedelta, stdin: str = "", accept: Sequence[int] = (0,)
+        self,
+        host: str,
+        argv: Sequence[str],
+        *,
+        timeout: dt.timedelta,
+        stdin: str = "",
+        accept: Sequence[int] = (0,),
+        limit: int = 1 << 20,
     ) -> CommandResult:
         """Run one command.
 
@@ -51,4 +62,126 @@ class Stream(Protocol):
 
     def alive(self) -> bool:
         """Say whether it is still running and connected."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What an action did: whether anything changed, and the facts it found, as plain JSON values."""
+
+    changed: bool
+    detail: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepContext:
+    """What an action or probe may want to know besides its arguments.
+
+    ``files`` is the run's own copy of everything the plan pins; roles and templates are read from there.
+    ``stopping`` says that somebody asked the run to stop; a long action may look at it between two effects.
+    """
+
+    run: str
+    step: str
+    attempt: int
+    hosts: tuple[str, ...]
+    timeout: dt.timedelta
+    files: Path
+    stopping: Callable[[], bool]
+
+
+class Action(Protocol):
+    """Changes the world, or reads facts for later steps."""
+
+    def perform(self, arguments: Json, *, key: str, context: StepContext) -> Outcome:
+        """Bring the effect ``key`` about, once, within ``context.timeout``.
+
+        Raises:
+            ActionError: it failed; ``effect`` says what is known.
+            Unreachable: nothing was attempted.
+            MeasurementError: nothing could be read.
+        """
+        ...
+
+
+class Probe(Protocol):
+    """Tells whether an effect is in force, and changes nothing."""
+
+    def look(self, arguments: Json, *, key: str, context: StepContext) -> Seen:
+        """Say what is seen: ``Effect.APPLIED``, ``Effect.NONE``, or ``Effect.UNKNOWN``; an error counts as unknown."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """Every action and probe there is, by name."""
+
+    actions: Mapping[str, Action]
+    probes: Mapping[str, Probe]
+
+
+class Journal(Protocol):
+    """The durable memory of runs. Keyed by run, step and attempt; never by the order of calls."""
+
+    def attempt(self, key: AttemptKey, intent: Json, effect: Callable[[], StepResult]) -> StepResult:
+        """Record the intent, bring the effect about, record its result; each durable before the next.
+
+        Raises:
+            JournalError: the store was lost or is full; what became of the effect is then not recorded.
+        """
+        ...
+
+    def attempts(self, run: str) -> Sequence[Attempt]:
+        """Return every attempt of a run."""
+        ...
+
+    def note(self, run: str, kind: NoteKind, name: str, body: Json) -> bool:
+        """Record something once; return False if that kind and name was recorded before (it is left as it was)."""
+        ...
+
+    def notes(self, run: str, *, after: int = 0) -> Sequence[Note]:
+        """Return what was recorded of a run after a number, by this or another process, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Covered:
+    """A standing order that covers a step: its digest and who signed it."""
+
+    digest: str
+    signers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotCovered:
+    """Why no standing order covers a step."""
+
+    reasons: tuple[str, ...]
+
+
+class StandingOrders(Protocol):
+    """Consent given beforehand."""
+
+    def covering(self, plan: Plan, step: Step) -> Covered | NotCovered:
+        """Return the order that covers this step of this plan now, or every reason why none does."""
+        ...
+
+
+class Observer(Protocol):
+    """Is told of every transition, in order, from one thread. What it raises stops the run where it is."""
+
+    def __call__(self, transition: Transition, /) -> None:
+        """Take note."""
+        ...
+
+
+class Clock(Protocol):
+    """Time comes in here."""
+
+    def monotonic(self) -> float:
+        """Seconds on the machine's monotonic clock."""
+        ...
+
+    def now(self) -> dt.datetime:
+        """Aware UTC."""
         ...

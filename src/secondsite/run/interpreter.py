@@ -1,0 +1,408 @@
+"""Carry a plan out: start what is due, record what becomes of it, stop at the first thing that goes wrong.
+
+All decisions are made in one thread, the one that calls ``drive``. Actions and probes run in threads of their own and
+hand back what they found through the inbox. Everything that must survive is in the journal before it is acted upon.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..errors import Effect
+from ..plan.model import Call, Plan, Step
+from ..plan.rules import Frontier, reasons_not_to_proceed
+from . import perform
+from .gates import GateKeeper, OpenGate
+from .model import (
+    AttemptKey,
+    Consent,
+    Json,
+    Note,
+    NoteKind,
+    RunResult,
+    RunState,
+    Seen,
+    StepRecord,
+    StepResult,
+    StepState,
+    Transition,
+)
+from .ports import Clock, Journal, Observer, Registry, StandingOrders, StepContext
+from .rules import (
+    attempt_name,
+    came_out_well,
+    doubt_gate,
+    ended_state,
+    exit_code_of,
+    fold,
+    resolved,
+)
+from .stop import Stop
+
+Work = Callable[[], None]
+Launch = Callable[[str, Work], None]
+
+_POLL_S = 0.05
+_GRACE_S = 30.0
+
+
+def in_thread(name: str, work: Work) -> None:
+    """Start work in a thread that does not keep the process from ending."""
+    threading.Thread(target=work, name=name, daemon=True).start()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit:
+    """Everything a run works with. ``files`` is the run's copy of what the plan pins."""
+
+    journal: Journal
+    registry: Registry
+    orders: StandingOrders
+    clock: Clock
+    files: Path
+    observers: tuple[Observer, ...] = ()
+    launch: Launch = in_thread
+
+
+class Interpreter:
+    """One run, from what its journal says to its end, or to where it was stopped. Use it once."""
+
+    def __init__(self, *, plan: Plan, run: str, kit: Kit, stop: Stop) -> None:
+        """Touch nothing yet."""
+        self._plan, self._run, self._kit, self._stop = plan, run, kit, stop
+        self._steps = {step.name: step for step in plan.steps}
+        self._records: dict[str, StepRecord] = {}
+        self._facts: dict[str, Json] = {}
+        self._inbox: queue.SimpleQueue[Work] = queue.SimpleQueue()
+        self._in_flight: set[str] = set()
+        self._frontier = Frontier(plan)
+        self._gates = GateKeeper(plan=plan, run=run, journal=kit.journal, orders=kit.orders, clock=kit.clock)
+        self._last_note = 0
+        self._halted = False
+        self._aborted = False
+        self._stopped_at: float | None = None
+
+    def drive(self) -> RunResult:
+        """Carry on from what is recorded, and return how the run ended or that it was interrupted.
+
+        Raises:
+            JournalError: the engine's own store failed; nothing more was started.
+        """
+        self._take_up()
+        while self._in_flight or (self._gates.open and not self._halted):
+            self._hear_notes()
+            self._heed_stop()
+            if self._halted and self._gave_up_waiting():
+                break
+            self._work_once()
+        return self._end()
+
+    def _take_up(self) -> None:
+        journal = self._kit.journal
+        self._records = dict(fold(self._plan, journal.attempts(self._run), journal.notes(self._run)))
+        well = [step.name for step in self._plan.steps if came_out_well(step, self._records[step.name])]
+        self._facts = {name: result.detail for name in well if (result := self._records[name].result) is not None}
+        self._frontier = Frontier(self._plan, settled=well)
+        self._halted = any(self._is_final(name) for name in self._records)
+        for step in self._frontier.first:
+            self._advance(step)
+
+    def _is_final(self, name: str) -> bool:
+        record, step = self._records[name], self._steps[name]
+        if record.state is StepState.UNKNOWN and step.probe is not None and not record.settled:
+            return False
+        return record.state.ended_badly
+
+    # --- one step forward -------------------------------------------------------------------------
+
+    def _advance(self, step: Step) -> None:
+        """Do for a step whose predecessors came out well whatever is next for it."""
+        record = self._records[step.name]
+        match record.state:
+            case StepState.IN_DOUBT:
+                self._resolve_doubt(step, record)
+            case StepState.UNKNOWN if step.probe is not None and not record.settled:
+                self._look(step, step.probe, self._settle)
+            case StepState.DONE if step.verify and step.probe is not None:
+                self._look(step, step.probe, self._verify)
+            case StepState.PLANNED | StepState.WAITING if not self._halted:
+                self._admit(step, record)
+            case _:
+                return
+
+    def _admit(self, step: Step, record: StepRecord) -> None:
+        if record.consent is None and record.attempts == 0:
+            reasons = tuple(reasons_not_to_proceed(step, self._facts))
+            if reasons:
+                self._refuse(step, reasons)
+                return
+        if step.gate is not None and record.consent is None:
+            self._wait_for_consent(step)
+            return
+        self._start(step)
+
+    def _refuse(self, step: Step, reasons: tuple[str, ...]) -> None:
+        self._kit.journal.note(self._run, NoteKind.REFUSED, step.name, {"reasons": list(reasons)})
+        self._halted = True
+        self._change(step, StepState.REFUSED, reasons=reasons, detail={"reasons": list(reasons)})
+
+    def _wait_for_consent(self, step: Step) -> None:
+        gate = step.gate
+        if gate is None:
+            return
+        opened = self._gates.begin_waiting(step.name, step, persons=gate.persons)
+        found = self._gates.consult_standing_order(opened)
+        if isinstance(found, Consent):
+            self._consented(opened, found)
+            return
+        self._change(step, StepState.WAITING, detail={"gate": opened.name, "no_standing_order": list(found)})
+
+    def _resolve_doubt(self, step: Step, record: StepRecord) -> None:
+        """The journal holds an intent without a result: nothing destructive is repeated to find out."""
+        if step.may_repeat:
+            self._change(step, StepState.PLANNED, detail={"why": "it was interrupted, and doing it again does no harm"})
+            self._start(step)
+        elif step.probe is not None and not record.settled:
+            self._change(step, StepState.IN_DOUBT, detail={"why": "it was intended and its result is not recorded"})
+            self._look(step, step.probe, self._settle)
+        else:
+            self._ask_a_person(step, {})
+
+    def _ask_a_person(self, step: Step, seen: Json) -> None:
+        name = doubt_gate(step.name, self._records[step.name].attempts)
+        persons = step.gate.persons if step.gate else 1
+        self._gates.begin_waiting(name, step, persons=persons)
+        self._change(step, StepState.IN_DOUBT, detail={"gate": name, "question": "did it happen?", **seen})
+
+    # --- effects, in threads ----------------------------------------------------------------------
+
+    def _start(self, step: Step) -> None:
+        if self._halted:
+            return
+        record = self._records[step.name]
+        try:
+            arguments = self._arguments(step.call)
+        except KeyError as error:
+            self._refuse(step, (str(error.args[0]),))
+            return
+        key = AttemptKey(run=self._run, step=step.name, attempt=record.attempts + 1)
+        self._records[step.name] = replace(record, attempts=key.attempt, settled=False)
+        self._in_flight.add(step.name)
+        self._launch(step, lambda: self._attempt(step, key, arguments))
+
+    def _attempt(self, step: Step, key: AttemptKey, arguments: Json) -> None:
+        """Runs in a thread of its own."""
+        clock, action = self._kit.clock, self._kit.registry.actions[step.call.name]
+        intent = {"call": step.call.name, "arguments": dict(arguments), "plan_digest": self._plan.digest}
+
+        def effect() -> StepResult:
+            begun = clock.monotonic()
+            self._inbox.put(lambda: self._intended(step, begun))
+            return perform.perform(action, arguments, key=key.effect, context=self._context(step, key.attempt))
+
+        result = self._kit.journal.attempt(key, {**intent, "at": clock.now().isoformat()}, effect)
+        ended = clock.monotonic()
+        self._inbox.put(lambda: self._performed(step, ended, result))
+
+    def _look(self, step: Step, probe: Call, then: Callable[[Step, Seen], None]) -> None:
+        self._in_flight.add(step.name)
+        attempt = self._records[step.name].attempts
+
+        def work() -> None:
+            try:
+                arguments = self._arguments(probe)
+            except KeyError as error:
+                seen = Seen(effect=Effect.UNKNOWN, detail={"error": str(error.args[0])})
+            else:
+                prober = self._kit.registry.probes[probe.name]
+                key = f"{self._run}/{step.name}"
+                seen = perform.look(prober, arguments, key=key, context=self._context(step, attempt))
+            self._inbox.put(lambda: then(step, seen))
+
+        self._launch(step, work)
+
+    def _launch(self, step: Step, work: Work) -> None:
+        def guarded() -> None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001  it must end the run, in the thread that drives it
+                caught = error
+                self._inbox.put(lambda: _reraise(caught))
+
+        self._kit.launch(f"{self._run}/{step.name}", guarded)
+
+    def _context(self, step: Step, attempt: int) -> StepContext:
+        return StepContext(
+            run=self._run,
+            step=step.name,
+            attempt=attempt,
+            hosts=step.hosts,
+            timeout=step.timeout,
+            files=self._kit.files,
+            stopping=self._stop.asked,
+        )
+
+    def _arguments(self, call: Call) -> Json:
+        return {name: resolved(value, self._facts) for name, value in call.arguments.items()}
+
+    # --- what came back ---------------------------------------------------------------------------
+
+    def _intended(self, step: Step, at: float) -> None:
+        self._change(step, StepState.INTENDED, at=at)
+
+    def _performed(self, step: Step, at: float, result: StepResult) -> None:
+        self._in_flight.discard(step.name)
+        self._records[step.name] = replace(self._records[step.name], result=result)
+        self._change(
+            step, result.state, at=at, detail={**result.detail, **({"error": result.error} if result.error else {})}
+        )
+        self._conclude(step)
+
+    def _settle(self, step: Step, seen: Seen) -> None:
+        """A probe told what became of an attempt whose effect was not known."""
+        self._in_flight.discard(step.name)
+        if seen.effect is Effect.UNKNOWN and self._records[step.name].result is None:
+            self._ask_a_person(step, {"probe": dict(seen.detail)})
+            return
+        self._note_settled(step, seen, by=("probe",))
+
+    def _note_settled(self, step: Step, seen: Seen, *, by: tuple[str, ...]) -> None:
+        name = attempt_name(step.name, self._records[step.name].attempts)
+        body = {"effect": seen.effect.value, "detail": dict(seen.detail), "by": list(by)}
+        self._kit.journal.note(self._run, NoteKind.SETTLED, name, body)
+        self._reread(step, {"settled": seen.effect.value, "by": list(by), **seen.detail})
+
+    def _verify(self, step: Step, seen: Seen) -> None:
+        self._in_flight.discard(step.name)
+        body = {"effect": seen.effect.value, "detail": dict(seen.detail)}
+        self._kit.journal.note(self._run, NoteKind.VERIFIED, step.name, body)
+        self._reread(step, dict(seen.detail))
+
+    def _reread(self, step: Step, detail: Json) -> None:
+        """Let the journal say where the step stands now, as a successor would read it."""
+        journal = self._kit.journal
+        tries = [attempt for attempt in journal.attempts(self._run) if attempt.key.step == step.name]
+        record = fold(replace(self._plan, steps=(step,)), tries, journal.notes(self._run))[step.name]
+        self._records[step.name] = record
+        self._change(step, record.state, detail=detail)
+        self._conclude(step)
+
+    def _conclude(self, step: Step) -> None:
+        record = self._records[step.name]
+        if came_out_well(step, record):
+            self._facts[step.name] = record.result.detail if record.result else {}
+            for follower in self._frontier.settle(step.name):
+                self._advance(follower)
+        elif self._is_final(step.name):
+            self._halted = True
+        else:
+            self._advance(step)
+
+    # --- gates, stops, the end --------------------------------------------------------------------
+
+    def _hear_notes(self) -> None:
+        for note in self._kit.journal.notes(self._run, after=self._last_note):
+            self._last_note = max(self._last_note, note.number)
+            self._hear(note)
+        for gate, consent in self._gates.decided():
+            self._consented(gate, consent)
+
+    def _hear(self, note: Note) -> None:
+        if note.kind is NoteKind.ABORT:
+            self._halted = self._aborted = True
+        if note.kind is NoteKind.ANSWER:
+            reasons = list(self._gates.hear(note))
+            gate = self._gates.open.get(str(note.body.get("gate")))
+            if reasons and gate is not None:
+                self._change(gate.step, self._records[gate.step.name].state, detail={"answer_refused": reasons})
+
+    def _consented(self, gate: OpenGate, consent: Consent) -> None:
+        step = gate.step
+        detail = {"granted": consent.granted, "by": list(consent.by), "standing_order": consent.standing_order}
+        detail = {**detail, "waited_ms": consent.waited_ms}
+        if gate.name != step.name:  # somebody said whether an attempt in doubt had its effect
+            effect = Effect.APPLIED if consent.granted else Effect.NONE
+            self._note_settled(step, Seen(effect=effect, detail=detail), by=consent.by)
+            return
+        self._records[step.name] = replace(self._records[step.name], consent=consent)
+        if not consent.granted:
+            self._halted = True
+            self._change(step, StepState.REFUSED, reasons=(f"{', '.join(consent.by)} said no",), detail=detail)
+            return
+        self._change(step, StepState.PLANNED, detail=detail)
+        self._start(step)
+
+    def _heed_stop(self) -> None:
+        if self._stop.asked() and self._stopped_at is None:
+            self._stopped_at = self._kit.clock.monotonic()
+            self._halted = True
+
+    def _gave_up_waiting(self) -> bool:
+        if self._stopped_at is None or not self._in_flight:
+            return False
+        return self._stop.hurry or self._kit.clock.monotonic() - self._stopped_at > _GRACE_S
+
+    def _work_once(self) -> None:
+        try:
+            self._inbox.get(timeout=_POLL_S)()
+            while True:
+                self._inbox.get_nowait()()
+        except queue.Empty:
+            return
+
+    def _end(self) -> RunResult:
+        state = ended_state(self._plan, self._records)
+        failed = any(self._is_final(name) for name in self._records)
+        if self._aborted and state is not RunState.DONE:
+            state = RunState.ABORTED
+        elif self._stopped_at is not None and state is not RunState.DONE and not failed:
+            return self._interrupted()
+        code = exit_code_of(state, self._records)
+        body = {"state": state.value, "exit_code": code, "at": self._kit.clock.now().isoformat()}
+        self._kit.journal.note(self._run, NoteKind.ENDED, "", body)
+        return self._result(state, code)
+
+    def _interrupted(self) -> RunResult:
+        at = self._kit.clock.now().isoformat()
+        body = {"at": at, "exit_code": self._stop.exit_code, "in_flight": sorted(self._in_flight)}
+        self._kit.journal.note(self._run, NoteKind.INTERRUPTED, at, body)
+        return self._result(RunState.INTERRUPTED, self._stop.exit_code)
+
+    def _result(self, state: RunState, exit_code: int) -> RunResult:
+        bad = {name: record for name, record in self._records.items() if record.state.ended_badly}
+        reasons = [f"{name}: {_why(record)}" for name, record in bad.items()]
+        return RunResult(run=self._run, state=state, exit_code=exit_code, steps=dict(self._records), reasons=reasons)
+
+    def _change(
+        self,
+        step: Step,
+        state: StepState,
+        *,
+        at: float | None = None,
+        reasons: tuple[str, ...] = (),
+        detail: Mapping[str, object] | None = None,
+    ) -> None:
+        record = self._records[step.name]
+        self._records[step.name] = replace(record, state=state, reasons=reasons or record.reasons)
+        transition = Transition(
+            t=self._kit.clock.monotonic() if at is None else at,
+            run=self._run,
+            step=step.name,
+            state=state,
+            attempt=record.attempts,
+            detail=detail or {},
+        )
+        for observe in self._kit.observers:
+            observe(transition)
+
+
+def _why(record: StepRecord) -> str:
+    return "; ".join(record.reasons) or (record.result.error if record.result else "") or record.state.value
+
+
+def _reraise(error: BaseException) -> None:
+    raise error

@@ -1,0 +1,240 @@
+"""What the recorded entries of a run mean. Total: any entries give a state for every step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..errors import Effect
+from ..plan.model import Plan, Step
+from .model import Answer, Attempt, Consent, Json, Note, NoteKind, RunState, StepRecord, StepResult, StepState
+
+
+def fold(plan: Plan, attempts: Sequence[Attempt], notes: Sequence[Note]) -> Mapping[str, StepRecord]:
+    """Return what the journal says of every step of the plan.
+
+    Entries about other steps are ignored; an attempt without a result is in doubt until a note settles it.
+    """
+    tries: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        tries.setdefault(attempt.key.step, []).append(attempt)
+    by_kind = {(note.kind, note.name): note.body for note in notes}
+    return {step.name: _record(step, tries.get(step.name, []), by_kind) for step in plan.steps}
+
+
+def _record(step: Step, tries: Sequence[Attempt], notes: Mapping[tuple[NoteKind, str], Json]) -> StepRecord:
+    refused = notes.get((NoteKind.REFUSED, step.name))
+    closed = notes.get((NoteKind.GATE_CLOSED, step.name))
+    opened = (NoteKind.GATE_OPENED, step.name) in notes
+    consent = consent_from(closed) if closed is not None else None
+    last = max(tries, key=lambda attempt: attempt.key.attempt, default=None)
+    state, result = _untried(refused, consent, opened=opened)
+    settled: Json | None = None
+    if last is not None:
+        settled = notes.get((NoteKind.SETTLED, attempt_name(step.name, last.key.attempt)))
+        state, result = _tried(step, last, settled, notes.get((NoteKind.VERIFIED, step.name)))
+    return StepRecord(
+        state=state,
+        attempts=last.key.attempt if last else 0,
+        result=result,
+        reasons=tuple(str(reason) for reason in _list((refused or {}).get("reasons"))),
+        consent=consent,
+        settled=settled is not None,
+    )
+
+
+def _untried(refused: Json | None, consent: Consent | None, *, opened: bool) -> tuple[StepState, None]:
+    if refused is not None or (consent is not None and not consent.granted):
+        return StepState.REFUSED, None
+    return (StepState.WAITING if opened and consent is None else StepState.PLANNED), None
+
+
+def _tried(
+    step: Step, last: Attempt, settled: Json | None, verified: Json | None
+) -> tuple[StepState, StepResult | None]:
+    result = last.result
+    if result is None:
+        return _in_doubt(settled)
+    if result.state is StepState.UNKNOWN and settled is not None:
+        effect = effect_in(settled)
+        if effect is Effect.APPLIED:
+            return StepState.VERIFIED, _settled_result(settled)
+        return (StepState.NOT_VERIFIED if effect is Effect.NONE else StepState.UNKNOWN), result
+    if result.state is StepState.DONE and step.verify and verified is not None:
+        seen = effect_in(verified) is Effect.APPLIED
+        return (StepState.VERIFIED if seen else StepState.NOT_VERIFIED), result
+    return result.state, result
+
+
+def _in_doubt(settled: Json | None) -> tuple[StepState, StepResult | None]:
+    effect = effect_in(settled) if settled is not None else Effect.UNKNOWN
+    if settled is None or effect is Effect.UNKNOWN:
+        return StepState.IN_DOUBT, None
+    if effect is Effect.NONE:
+        return StepState.PLANNED, None
+    return StepState.VERIFIED, _settled_result(settled)
+
+
+def _settled_result(settled: Json) -> StepResult:
+    detail = settled.get("detail")
+    return StepResult(state=StepState.VERIFIED, changed=True, detail=detail if isinstance(detail, Mapping) else {})
+
+
+def came_out_well(step: Step, record: StepRecord) -> bool:
+    """Say whether steps that follow this one may start."""
+    if record.state is StepState.VERIFIED:
+        return True
+    return record.state is StepState.DONE and not step.verify
+
+
+def attempt_name(step: str, attempt: int) -> str:
+    """Return the name under which the settlement of an attempt is noted."""
+    return f"{step}#{attempt}"
+
+
+def doubt_gate(step: str, attempt: int) -> str:
+    """Return the name of the gate that asks a person whether an attempt had its effect."""
+    return f"in-doubt:{step}#{attempt}"
+
+
+def effect_in(body: Json) -> Effect:
+    """Return the effect a note speaks of; an unreadable word is unknown, and unknown never passes."""
+    word = body.get("effect")
+    return next((effect for effect in Effect if effect.value == word), Effect.UNKNOWN)
+
+
+def consent_from(body: Json) -> Consent:
+    """Return the consent a note holds; only a plain true grants."""
+    waited = body.get("waited_ms")
+    return Consent(
+        granted=body.get("granted") is True,
+        by=tuple(str(who) for who in _list(body.get("by"))),
+        standing_order=str(body.get("standing_order", "")),
+        waited_ms=waited if isinstance(waited, int) else 0,
+    )
+
+
+def reasons_not_to_accept(answer: Answer, *, run: str, plan: Plan, gates: Sequence[str]) -> Iterator[str]:
+    """Yield every reason why an answer is not one to a gate of this run of this plan."""
+    if answer.run != run:
+        yield f"the answer is for run {answer.run}, not for {run}"
+    if answer.gate not in gates:
+        yield f"run {run} has no open gate {answer.gate!r}"
+    if answer.plan_digest != plan.digest:
+        yield f"the answer is for plan {answer.plan_digest[:12]}, this run's is {plan.digest[:12]}"
+    if not answer.who.strip():
+        yield "the answer does not say whose it is"
+
+
+def answer_name(answer: Answer) -> str:
+    """Return the name under which an answer is noted: one person answers one gate once."""
+    return f"{answer.gate}/{answer.who}"
+
+
+def answer_body(answer: Answer) -> Json:
+    """Return an answer as it is recorded."""
+    return {
+        "run": answer.run,
+        "gate": answer.gate,
+        "plan_digest": answer.plan_digest,
+        "who": answer.who,
+        "granted": answer.granted,
+        "at": answer.at,
+        "signature": answer.signature,
+    }
+
+
+def answer_from(body: Json) -> Answer:
+    """Return the answer a note holds; only a plain true grants."""
+    return Answer(
+        run=str(body.get("run", "")),
+        gate=str(body.get("gate", "")),
+        plan_digest=str(body.get("plan_digest", "")),
+        who=str(body.get("who", "")),
+        granted=body.get("granted") is True,
+        at=str(body.get("at", "")),
+        signature=str(body.get("signature", "")),
+    )
+
+
+def tally(answers: Sequence[Answer], *, persons: int) -> bool | None:
+    """Return what the answers to one gate come to: refused by any, granted by enough persons, else still open."""
+    if any(not answer.granted for answer in answers):
+        return False
+    return True if len({answer.who.strip().casefold() for answer in answers}) >= persons else None
+
+
+def run_state(notes: Sequence[Note]) -> RunState:
+    """Return how a run ended, or that it is open; the last word counts."""
+    state = RunState.OPEN
+    for note in notes:
+        if note.kind is NoteKind.INTERRUPTED:
+            state = RunState.INTERRUPTED
+        if note.kind is NoteKind.ENDED:
+            return next((s for s in RunState if s.value == note.body.get("state")), RunState.FAILED)
+    return state
+
+
+def exit_code_of(state: RunState, records: Mapping[str, StepRecord]) -> int:
+    """Return the exit code of a run that ended; a failed run never gives 0."""
+    match state:
+        case RunState.DONE:
+            return 0
+        case RunState.REFUSED | RunState.ABORTED:
+            return 5
+        case _:
+            codes = {r.result.exit_code for r in records.values() if r.result and r.state.ended_badly} - {0}
+            return codes.pop() if len(codes) == 1 else 3
+
+
+def ended_state(plan: Plan, records: Mapping[str, StepRecord]) -> RunState:
+    """Return how a run ends whose steps stand like this and that starts no more."""
+    if all(came_out_well(step, records[step.name]) for step in plan.steps):
+        return RunState.DONE
+    bad = {record.state for record in records.values() if record.state.ended_badly}
+    return RunState.REFUSED if bad == {StepState.REFUSED} else RunState.FAILED
+
+
+def result_body(result: StepResult) -> dict[str, object]:
+    """Return a result as it is recorded."""
+    return {
+        "state": result.state.value,
+        "changed": result.changed,
+        "detail": dict(result.detail),
+        "error": result.error,
+        "exit_code": result.exit_code,
+    }
+
+
+def result_from(body: Json) -> StepResult:
+    """Return a recorded result; an unreadable state is unknown."""
+    detail = body.get("detail")
+    code = body.get("exit_code")
+    return StepResult(
+        state=next((s for s in StepState if s.value == body.get("state")), StepState.UNKNOWN),
+        changed=body.get("changed") is True,
+        detail=detail if isinstance(detail, Mapping) else {},
+        error=str(body.get("error", "")),
+        exit_code=code if isinstance(code, int) else 1,
+    )
+
+
+def resolved(value: object, facts: Mapping[str, Json]) -> object:
+    """Return an argument with every reference to a result replaced by what that step found.
+
+    Raises:
+        KeyError: a step left no such field; the name says which.
+    """
+    if isinstance(value, Mapping):
+        if set(value) == {"result_of", "field"}:
+            step, field = str(value["result_of"]), str(value["field"])
+            if field not in facts.get(step, {}):
+                raise KeyError(f"step {step} left no result named {field}")
+            return facts[step][field]
+        return {key: resolved(inner, facts) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [resolved(inner, facts) for inner in value]
+    return value
+
+
+def _list(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else ()

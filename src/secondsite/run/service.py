@@ -1,0 +1,123 @@
+"""Begin, resume, answer and abort runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from ..errors import Refused, StepMismatch, UsageError
+from ..plan.model import Plan
+from .interpreter import Interpreter, Kit
+from .model import ENGINE_VERSION, Answer, Json, Note, NoteKind, RunResult, RunState
+from .ports import Registry
+from .rules import answer_body, answer_name, reasons_not_to_accept, run_state
+from .stop import Stop
+
+
+class Notes(Protocol):
+    """The part of a journal that other processes may use."""
+
+    def note(self, run: str, kind: NoteKind, name: str, body: Json) -> bool:
+        """Record something once."""
+        ...
+
+    def notes(self, run: str, *, after: int = 0) -> Sequence[Note]:
+        """Return what was recorded of a run."""
+        ...
+
+
+def start_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
+    """Begin a run and carry it to its end, or to where it was stopped.
+
+    Raises:
+        UsageError: the plan names an action or probe that nobody knows; nothing was attempted.
+        JournalError: the engine's own store failed.
+    """
+    _require_known(plan, kit.registry)
+    begun = {"plan_digest": plan.digest, "engine": ENGINE_VERSION, "at": kit.clock.now().isoformat()}
+    kit.journal.note(run, NoteKind.BEGUN, "", begun)
+    return resume_run(plan, run=run, kit=kit, stop=stop)
+
+
+def resume_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
+    """Carry a run that was begun to its end, or to where it is stopped again.
+
+    Raises:
+        StepMismatch: it was begun with another plan, or by an engine that kept its journal otherwise.
+        Refused: it has ended.
+        JournalError: the engine's own store failed.
+    """
+    _require_known(plan, kit.registry)
+    notes = kit.journal.notes(run)
+    reasons = list(reasons_not_to_resume(plan, run, notes))
+    if reasons:
+        raise StepMismatch("; ".join(reasons), not_done="nothing was performed", next_step="abort it and start anew")
+    state = run_state(notes)
+    if state not in {RunState.OPEN, RunState.INTERRUPTED}:
+        raise Refused(f"run {run} has ended: {state.value}", next_step="start a new run")
+    return Interpreter(plan=plan, run=run, kit=kit, stop=stop).drive()
+
+
+def reasons_not_to_resume(plan: Plan, run: str, notes: Sequence[Note]) -> Iterator[str]:
+    """Yield every reason why this plan and this engine can't go on with what a run's notes begin."""
+    begun = next((note.body for note in notes if note.kind is NoteKind.BEGUN), None)
+    if begun is None:
+        yield f"run {run} was never begun"
+        return
+    if begun.get("plan_digest") != plan.digest:
+        yield f"run {run} was begun with plan {str(begun.get('plan_digest'))[:12]}, this is {plan.digest[:12]}"
+    if begun.get("engine") != ENGINE_VERSION:
+        yield f"run {run} was begun by engine {begun.get('engine')}, this is {ENGINE_VERSION}"
+
+
+def open_gates(notes: Sequence[Note]) -> tuple[str, ...]:
+    """Name the gates of a run that wait for an answer."""
+    closed = {note.name for note in notes if note.kind is NoteKind.GATE_CLOSED}
+    return tuple(note.name for note in notes if note.kind is NoteKind.GATE_OPENED and note.name not in closed)
+
+
+def answer_gate(answer: Answer, *, run: str, plan: Plan, journal: Notes) -> None:
+    """Record a person's answer; a run that waits hears it at once, one that is down when it is resumed.
+
+    Raises:
+        Refused: the gate is not open, the answer is for another plan, or this person has answered.
+    """
+    notes = journal.notes(run)
+    reasons = list(reasons_not_to_accept(answer, run=run, plan=plan, gates=open_gates(notes)))
+    if run_state(notes) not in {RunState.OPEN, RunState.INTERRUPTED}:
+        reasons.append(f"run {run} has ended")
+    if reasons:
+        raise Refused(*reasons, next_step=f"secondsite runs show {run}")
+    if not journal.note(run, NoteKind.ANSWER, answer_name(answer), answer_body(answer)):
+        raise Refused(f"{answer.who} has answered {answer.gate} already", next_step=f"secondsite runs show {run}")
+
+
+def abort_run(*, run: str, who: str, at: dt.datetime, journal: Notes, live: bool) -> None:
+    """End a run: a live one starts nothing more and ends when its steps in flight have; a dead one ends now.
+
+    Nothing is taken back.
+
+    Raises:
+        Refused: it has ended.
+    """
+    state = run_state(journal.notes(run))
+    if state not in {RunState.OPEN, RunState.INTERRUPTED}:
+        raise Refused(f"run {run} has ended: {state.value}")
+    journal.note(run, NoteKind.ABORT, "", {"who": who, "at": at.isoformat()})
+    if not live:
+        body = {"state": RunState.ABORTED.value, "exit_code": 5, "at": at.isoformat()}
+        journal.note(run, NoteKind.ENDED, "", body)
+
+
+def _require_known(plan: Plan, registry: Registry) -> None:
+    calls = [step.call for step in plan.steps] + [step.undo for step in plan.steps if step.undo]
+    probes = [step.probe for step in plan.steps if step.probe]
+    unknown = sorted({f"action {c.name}" for c in calls if c.name not in registry.actions})
+    unknown += sorted({f"probe {p.name}" for p in probes if p.name not in registry.probes})
+    if unknown:
+        raise UsageError(
+            f"runbook {plan.runbook} uses what nobody provides: {', '.join(unknown)}",
+            not_done="nothing was attempted",
+            next_step="correct the runbook, or install what provides it",
+        )

@@ -1,0 +1,76 @@
+"""One run per estate at a time: a lock that ends with the process, and names its holder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import LockHeld
+
+LOCK_NAME = "run.lock"
+
+
+class RunLock:
+    """Held while a run, or a drill with its runs, is under way on an estate."""
+
+    def __init__(self, state: Path) -> None:
+        """Touch nothing yet."""
+        self._path = state / LOCK_NAME
+
+    @contextlib.contextmanager
+    def held(self, *, purpose: str, since: str) -> Iterator[None]:
+        """Hold the lock while inside. ``purpose`` is what a refused second start is told.
+
+        Raises:
+            LockHeld: another process holds it; the error names it.
+        """
+        file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _read(file)
+            os.close(file)
+            raise LockHeld(
+                f"{holder or 'another process'} is at work on this estate",
+                not_done="nothing was started",
+                next_step="wait for it, or: secondsite runs abort",
+            ) from None
+        try:
+            self._sign(file, purpose=purpose, since=since)
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # a full disk can't keep the lock from ending with the file
+                os.ftruncate(file, 0)
+            os.close(file)
+
+    def holder(self) -> str:
+        """Name who holds it now, or return nothing."""
+        try:
+            file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return ""
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _read(file) or "a process that has not yet said who it is"
+        else:
+            return ""
+        finally:
+            os.close(file)
+
+    @staticmethod
+    def _sign(file: int, *, purpose: str, since: str) -> None:
+        os.ftruncate(file, 0)
+        os.pwrite(file, json.dumps({"pid": os.getpid(), "run": purpose, "since": since}).encode(), 0)
+
+
+def _read(file: int) -> str:
+    try:
+        holder = json.loads(os.pread(file, 4096, 0))
+        return f"{holder['run']} (process {holder['pid']}, since {holder['since']})"
+    except (ValueError, KeyError, TypeError):
+        return ""

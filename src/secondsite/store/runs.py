@@ -1,0 +1,202 @@
+"""The durable runs of one estate: lock, folders and journal together, under one state directory."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import JournalError, UsageError
+from ..plan.model import Plan
+from ..run.durable import DurableJournal, Notebook
+from ..run.interpreter import Kit
+from ..run.model import Answer, Note, NoteKind, RunResult, RunState
+from ..run.ports import Clock, Observer, Registry, StandingOrders
+from ..run.rules import fold, run_state
+from ..run.service import abort_run, answer_gate, open_gates, resume_run, start_run
+from ..run.stop import Stop
+from .folders import Folders, RunFolder
+from .lock import RunLock
+from .steps import StepRecorder, durations
+
+JOURNAL_NAME = "journal.sqlite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """One run as ``runs list`` shows it. ``state`` is None for a folder that was never begun as a run."""
+
+    folder: RunFolder
+    state: RunState | None
+    gates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crew:
+    """Who a run works with: actions and probes, standing orders, and who watches."""
+
+    registry: Registry
+    orders: StandingOrders
+    observers: tuple[Observer, ...] = ()
+
+
+class RunStore:
+    """Every run of one estate. Reading and answering need no lock; starting and resuming need a session."""
+
+    def __init__(self, state: Path, *, root: Path, clock: Clock) -> None:
+        """Touch nothing yet. Pinned paths are relative to ``root``."""
+        self.state, self.root, self.clock = state, root, clock
+        self.folders = Folders(state)
+        self._lock = RunLock(state)
+
+    @contextlib.contextmanager
+    def session(self, *, purpose: str) -> Iterator[Session]:
+        """Hold the estate for one run, or for a drill with all its runs.
+
+        Raises:
+            LockHeld: another run is under way; its holder is named.
+            JournalError: the state directory can't be written.
+        """
+        try:
+            self.state.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise JournalError(f"the state directory can't be made: {error}") from error
+        with self._lock.held(purpose=purpose, since=self.clock.now().isoformat(timespec="seconds")):
+            session = Session(self)
+            try:
+                yield session
+            finally:
+                session.close()
+
+    def holder(self) -> str:
+        """Name who is at work on this estate, or return nothing."""
+        return self._lock.holder()
+
+    def summaries(self) -> Sequence[RunSummary]:
+        """Return every run by number."""
+        with self._notebook() as book:
+            return [self._summary(folder, book) for folder in self.folders.all()]
+
+    def notes(self, folder: RunFolder) -> Sequence[Note]:
+        """Return what was noted of a run."""
+        with self._notebook() as book:
+            return book.notes(folder.id) if book else ()
+
+    def answer(self, folder: RunFolder, *, gate: str, who: str, granted: bool) -> None:
+        """Record a person's answer to a gate; see ``run.service.answer_gate``."""
+        plan, at = folder.plan(), self.clock.now().isoformat()
+        answer = Answer(run=folder.id, gate=gate, plan_digest=plan.digest, who=who, granted=granted, at=at)
+        with self._existing_notebook() as book:
+            answer_gate(answer, run=folder.id, plan=plan, journal=book)
+
+    def abort(self, folder: RunFolder, *, who: str) -> None:
+        """End a run; see ``run.service.abort_run``."""
+        with self._existing_notebook() as book:
+            abort_run(run=folder.id, who=who, at=self.clock.now(), journal=book, live=bool(self.holder()))
+
+    def the_open_run(self) -> RunFolder:
+        """Return the only run that is open.
+
+        Raises:
+            UsageError: none is, or several are.
+        """
+        open_ones = [s.folder for s in self.summaries() if s.state in {RunState.OPEN, RunState.INTERRUPTED}]
+        if len(open_ones) != 1:
+            names = ", ".join(folder.id for folder in open_ones)
+            what = f"several runs are open: {names}" if open_ones else "no run is open"
+            raise UsageError(what, not_done="nothing was resumed", next_step="secondsite runs list")
+        return open_ones[0]
+
+    def durations(self, runbook: str) -> Mapping[str, dt.timedelta]:
+        """Return how long each step of a runbook took in earlier runs."""
+        return durations([f.records for f in self.folders.all() if f.id.split("-", 1)[1] == runbook])
+
+    def _summary(self, folder: RunFolder, book: Notebook | None) -> RunSummary:
+        notes = book.notes(folder.id) if book else ()
+        if not any(note.kind is NoteKind.BEGUN for note in notes):
+            return RunSummary(folder=folder, state=None)
+        return RunSummary(folder=folder, state=run_state(notes), gates=open_gates(notes))
+
+    @contextlib.contextmanager
+    def _notebook(self) -> Iterator[Notebook | None]:
+        if not (self.state / JOURNAL_NAME).exists():
+            yield None
+            return
+        with contextlib.closing(Notebook(self.state / JOURNAL_NAME)) as book:
+            yield book
+
+    @contextlib.contextmanager
+    def _existing_notebook(self) -> Iterator[Notebook]:
+        with self._notebook() as book:
+            if book is None:
+                raise self.lost()
+            yield book
+
+    def lost(self) -> JournalError:
+        """Return the error that says the journal is gone."""
+        return JournalError(
+            f"{self.state / JOURNAL_NAME} is gone though runs were begun here",
+            not_done="nothing was performed, and nothing was taken back",
+            next_step="restore the state directory from its copy; what the runs did can be read in their records",
+        )
+
+
+class Session:
+    """The estate is held: runs may be started and resumed, one after the other or nested in a drill."""
+
+    def __init__(self, store: RunStore) -> None:
+        """Open nothing yet."""
+        self._store = store
+        self._journal: DurableJournal | None = None
+
+    def new_folder(self, name: str) -> RunFolder:
+        """Take the next number for something that is not a plan, such as a drill."""
+        return self._store.folders.make(name)
+
+    def begin(self, plan: Plan) -> RunFolder:
+        """Take the next number for a plan, and keep the plan and a copy of what it pins."""
+        self._opened()
+        return self._store.folders.make_for(plan, root=self._store.root)
+
+    def start(self, folder: RunFolder, crew: Crew, *, stop: Stop) -> RunResult:
+        """Carry a run that has its folder to its end; see ``run.service.start_run``."""
+        return start_run(folder.plan(), run=folder.id, kit=self._kit(folder, crew), stop=stop)
+
+    def resume(self, folder: RunFolder, crew: Crew, *, stop: Stop) -> RunResult:
+        """Carry a run on from where its journal ends; see ``run.service.resume_run``."""
+        if not (self._store.state / JOURNAL_NAME).exists():
+            raise self._store.lost()
+        return resume_run(folder.plan(), run=folder.id, kit=self._kit(folder, crew), stop=stop)
+
+    def steps(self, folder: RunFolder) -> RunResult:
+        """Return where every step of a run stands, without going on with it."""
+        journal, plan = self._opened(), folder.plan()
+        notes = journal.notes(folder.id)
+        records = fold(plan, journal.attempts(folder.id), notes)
+        return RunResult(run=folder.id, state=run_state(notes), exit_code=0, steps=records)
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def _kit(self, folder: RunFolder, crew: Crew) -> Kit:
+        return Kit(
+            journal=self._opened(),
+            registry=crew.registry,
+            orders=crew.orders,
+            clock=self._store.clock,
+            files=folder.files,
+            observers=(StepRecorder(folder.records), *crew.observers),
+        )
+
+    def _opened(self) -> DurableJournal:
+        if self._journal is None:
+            executor = f"{os.getpid()}-{secrets.token_hex(8)}"
+            self._journal = DurableJournal(self._store.state / JOURNAL_NAME, executor=executor)
+        return self._journal
