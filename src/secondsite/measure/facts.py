@@ -186,7 +186,8 @@ def waited_on_people(records: Records, milestones: Milestones) -> float | None:
     until = milestones.failback_started
     asked = [c for c in records.approvals.consents if until is None or c.asked < until]
     if asked:
-        return sum(consent.answered - consent.asked for consent in asked if consent.by == "persons")
+        waits = (consent.answered - consent.asked for consent in asked if consent.by == "persons")
+        return sum(waits, start=0.0)
     by = {event.detail.get("by") for event in failover_events(records.events or ()) if event.event == "approved"}
     return 0.0 if by == {"standing-order"} else None
 
