@@ -11,7 +11,7 @@ from ..errors import Unreachable
 from ..estate.model import Estate, Service
 from ..run.functions import ActionFrom, ProbeFrom, record_only, word, words
 from ..run.model import Json
-from ..run.ports import Action, Hands, Outcome, Probe, StepContext
+from ..run.ports import Action, Hands, Outcome, Probe, Registry, StepContext
 from .dns import NameServer
 from .isolation import CarrierFilter
 
@@ -28,8 +28,11 @@ class Steps:
     filter: CarrierFilter
     name_servers: Mapping[str, NameServer]
 
-    def actions(self) -> dict[str, Action]:
-        """Name every action."""
+    def registry(self) -> Registry:
+        """Name every action and probe."""
+        return Registry(actions=self._actions(), probes=self._probes())
+
+    def _actions(self) -> dict[str, Action]:
         return {
             "declare": ActionFrom(record_only),
             "authorise": ActionFrom(record_only),
@@ -43,8 +46,7 @@ class Steps:
             "reach": ActionFrom(self._reach),
         }
 
-    def probes(self) -> dict[str, Probe]:
-        """Name every probe."""
+    def _probes(self) -> dict[str, Probe]:
         return {
             "isolated": ProbeFrom(self._drops),
             "lifted": ProbeFrom(lambda arguments, context: not self._drops(arguments, context)),

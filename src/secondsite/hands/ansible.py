@@ -26,7 +26,7 @@ from pathlib import Path
 
 import ansible_runner
 
-from ..errors import ActionError, ActionTimeout, ConfigError, Effect, Problem, Unreachable
+from ..errors import ActionError, ActionTimeout, ConfigError, Effect, Problem
 from ..estate.model import Host
 from .keys import USER, Trust
 from .processes import plain, run_process, scrubbed_environment
@@ -37,6 +37,9 @@ _FAILURES_KEPT = 50
 _SAFE_WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _TEMPLATE = re.compile(r"\{[{%#]|[\x00-\x08\x0b-\x1f\x7f]")
 _TIMED_OUT = 254
+_PYTHON = "/usr/bin/python3"
+# Mitogen keeps one interpreter per host and user: started as root at once, it needs one instead of two
+_PYTHON_AS_ROOT = f"sudo -n {_PYTHON}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +158,8 @@ class AnsibleDoor:
     ) -> ansible_runner.RunnerConfig:
         (directory / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")  # else it looks for one elsewhere
         inventory = directory / "inventory.json"
-        inventory.write_text(json.dumps(inventory_of(self._hosts), indent=1), encoding="utf-8")
+        hosts = inventory_of(self._hosts, python=_PYTHON_AS_ROOT if self._strategies else _PYTHON)
+        inventory.write_text(json.dumps(hosts, indent=1), encoding="utf-8")
         config = ansible_runner.RunnerConfig(
             private_data_dir=str(directory), playbook=str(play.playbook), quiet=True, timeout=timeout.total_seconds()
         )
@@ -168,7 +172,7 @@ class AnsibleDoor:
 
     def _environment(self, play: Play, directory: Path, temporary: Path, *, artifacts: str) -> dict[str, str]:
         """Return all that ansible-playbook sees; nothing of the controller's own environment is among it."""
-        strategy = {}
+        strategy = {"ANSIBLE_BECOME": "True"}
         if self._strategies is not None:
             strategy = {"ANSIBLE_STRATEGY": "mitogen_linear", "ANSIBLE_STRATEGY_PLUGINS": str(self._strategies)}
         binaries = Path(sys.executable).parent
@@ -188,7 +192,6 @@ class AnsibleDoor:
             "ANSIBLE_LIBRARY": str(play.playbook.parent / "library"),
             "ANSIBLE_FORKS": str(FORKS),
             "ANSIBLE_PIPELINING": "True",
-            "ANSIBLE_BECOME": "True",
             "ANSIBLE_HOST_KEY_CHECKING": "True",
             "ANSIBLE_SSH_ARGS": f"-F {_argument(self._trust.ssh_config)} -o ControlMaster=auto -o ControlPersist=30s",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(temporary / "cp"),
@@ -213,7 +216,7 @@ def mitogen_strategies() -> Path | None:
     return Path(found.submodule_search_locations[0]) / "plugins" / "strategy"
 
 
-def inventory_of(hosts: Sequence[Host]) -> Mapping[str, object]:
+def inventory_of(hosts: Sequence[Host], *, python: str) -> Mapping[str, object]:
     """Return the inventory Ansible gets: every value is an address, or a word that was checked.
 
     Raises:
@@ -225,7 +228,7 @@ def inventory_of(hosts: Sequence[Host]) -> Mapping[str, object]:
             _require_safe(word, what="a name in the inventory")
         for group in host.groups:
             groups.setdefault(group, {})[host.name] = {}
-    every = {str(host.name): _host_variables(host) for host in hosts}
+    every = {str(host.name): _host_variables(host, python=python) for host in hosts}
     children = {group: {"hosts": members} for group, members in groups.items()}
     return {"all": {"hosts": every, "children": children}}
 
@@ -249,44 +252,12 @@ def require_inert(value: object, *, at: str = "") -> object:
     return value
 
 
-def outcome_of(converged: Converged) -> Mapping[str, object]:
-    """Turn what came of a run into a step's outcome.
-
-    Raises:
-        ActionError: tasks failed; the hosts and tasks are named.
-        Unreachable: hosts did not answer; the others were finished.
-    """
-    if converged.failures:
-        first = converged.failures[0]
-        more = f" (and {len(converged.failures) - 1} more)" if len(converged.failures) > 1 else ""
-        raise ActionError(
-            f"{first.host}: task {first.task!r} failed: {first.said}{more}",
-            effect=Effect.UNKNOWN,
-            retryable=True,
-            next_step="mend the cause, then provision again: what is done already is not done twice",
-        )
-    if converged.unreachable:
-        raise Unreachable(
-            f"unreachable: {', '.join(converged.unreachable)}",
-            not_done="they were left as they were; the other hosts were finished",
-            next_step="bring them up, then provision again",
-        )
-    return {
-        "tasks": converged.tasks,
-        "changed": converged.changed,
-        "hosts": len(converged.hosts),
-        "strategy": converged.strategy,
-        "said": converged.sentence(),
-        "changed_tasks": dict(converged.changed_tasks),
-    }
-
-
-def _host_variables(host: Host) -> Mapping[str, str]:
+def _host_variables(host: Host, *, python: str) -> Mapping[str, str]:
     # nothing is set for all: the controller itself ("localhost") would get it too
     variables = {
         "ansible_host": str(host.management),
         "ansible_user": USER,
-        "ansible_python_interpreter": "/usr/bin/python3",
+        "ansible_python_interpreter": python,
         "management": str(host.management),
         "site": str(host.site),
     }

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ActionError, ActionTimeout, Effect, Unreachable, UsageError
+from ..errors import ActionTimeout, UsageError
 from ..estate.model import Host
 from .keys import USER, Trust
 from .processes import Ended, plain, run_process, scrubbed_environment
@@ -84,7 +84,7 @@ class PyinfraDoor:
         Raises:
             UsageError: pyinfra's environment is missing; nothing was changed.
             ActionTimeout: pyinfra did not end in time.
-            ActionError: pyinfra gave no usable answer.
+            ConfigError: a host has no pinned key.
         """
         self._trust.prepare(now=now)
         self._trust.adopt(self._bootstrap.pins, now=now)
@@ -96,6 +96,13 @@ class PyinfraDoor:
         by_certificate = {str(host.name) for host in due if before[host.name].logged_in}
         said = self._run(due, by_certificate, directory=directory, timeout=timeout)
         return self._judge(due, said, already=already)
+
+    def due(self, hosts: Sequence[Host]) -> tuple[str, ...]:
+        """Name the hosts where first contact is not complete, or that can't be asked by certificate."""
+        if not self._trust.is_adopted():
+            return tuple(host.name for host in hosts)
+        seen = self.look(hosts)
+        return tuple(host.name for host in hosts if seen[host.name].marker != self._marker(host))
 
     def look(self, hosts: Sequence[Host]) -> Mapping[str, Look]:
         """Log in to each host by certificate, in parallel, and read its marker. Changes nothing."""
@@ -225,26 +232,6 @@ class _Said:
     def about(self, host: str) -> str:
         lines = [line.strip() for line in self.log.splitlines() if f"[{host}]" in line]
         return plain("; ".join(line for line in lines if "rror" in line or "no login" in line), limit=400)
-
-
-def outcome_of(contacted: Contacted) -> Mapping[str, object]:
-    """Turn what came of it into a step's outcome.
-
-    Raises:
-        Unreachable: some hosts could not be reached; the others were finished.
-        ActionError: on some hosts it failed.
-    """
-    if contacted.failed:
-        reasons = "; ".join(f"{host}: {why}" for host, why in sorted(contacted.failed.items()))
-        raise ActionError(f"first contact failed on {reasons}", effect=Effect.UNKNOWN, next_step="provision again")
-    if contacted.unreachable:
-        reasons = "; ".join(f"{host}: {why}" for host, why in sorted(contacted.unreachable.items()))
-        raise Unreachable(
-            f"no first contact with {reasons}",
-            not_done=f"{len(contacted.unreachable)} hosts were left as they were",
-            next_step="bring them up, then provision again",
-        )
-    return {"already": list(contacted.already), "made": list(contacted.made)}
 
 
 def _read_answer(ended: Ended) -> _Said:

@@ -1,0 +1,69 @@
+"""Provision: bring every host of the estate from bare to serving."""
+
+from __future__ import annotations
+
+from secondsite.plan import Estate, Intent, PlanBuilder, SiteKind, call, result_of, runbook, seconds
+
+PLAYBOOK = "roles/estate.yml"
+
+
+@runbook(name="provision", intent=Intent.PROVISION)
+def provision(estate: Estate, plan: PlanBuilder) -> None:
+    """Make first contact with every host, bring it to the state its roles describe, and use what it serves."""
+    hosts = [str(name) for name in estate.hosts]
+    plan.uses("roles")
+    plan.step(
+        "first-contact",
+        title="Let only certificates open the hosts",
+        call=call("first-contact", hosts=hosts),
+        hosts=tuple(hosts),
+        probe=call("contacted", hosts=hosts),
+        repeatable=True,
+        timeout=seconds(120),
+        expected=seconds(5),
+        by_hand="On each host, as root: create the user ops with sudo, install the site's authority"
+        " (TrustedUserCAKeys) and the host's certificate, log in by certificate, then remove root's key.",
+    )
+    plan.step(
+        "converge",
+        title="Bring every host to the state its roles describe",
+        call=call("converge", playbook=PLAYBOOK, hosts=result_of("first-contact", "reached")),
+        hosts=tuple(hosts),
+        after=("first-contact",),
+        repeatable=True,
+        timeout=seconds(900),
+        expected=seconds(40),
+        by_hand=f"ansible-playbook -i inventories/{estate.name}/hosts.yml {PLAYBOOK}",
+    )
+    plan.step(
+        "require-all-hosts",
+        title="See that no host was left out",
+        call=call(
+            "require-all-hosts",
+            unreachable=[result_of("first-contact", "unreachable"), result_of("converge", "unreachable")],
+        ),
+        hosts=tuple(hosts),
+        after=("converge",),
+        reads_only=True,
+        timeout=seconds(10),
+        by_hand="Name the hosts that did not answer; provision them later.",
+    )
+    _use(estate, plan)
+
+
+def _use(estate: Estate, plan: PlanBuilder) -> None:
+    """Sign in, order and read the bill as customers do: a service that merely runs proves nothing."""
+    customers = [host.name for host in estate.hosts.values() if estate.sites[host.site].kind is SiteKind.CUSTOMERS]
+    for service in estate.services:
+        home = estate.workloads[service.workloads[0]].home
+        plan.step(
+            f"verify-{service.name}",
+            title=f"Use {service.dns_name} as customers do",
+            call=call("journey", service=service.name, sources=customers, served_by=service.members[home]),
+            hosts=tuple(customers),
+            after=("require-all-hosts",),
+            repeatable=True,
+            timeout=seconds(60),
+            expected=seconds(2),
+            by_hand=f"From {customers[0]}: sign in at https://{service.dns_name}, order, read the order and its bill.",
+        )

@@ -1,0 +1,171 @@
+"""The steps that provision hosts: first contact, convergence, and saying which hosts were left out.
+
+Hosts that can't be reached don't hold up the others: they are noted, the rest is finished, and the last step ends the
+run with their names.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ActionError, Effect, MeasurementError, Unreachable
+from ..estate.model import Estate, Host
+from ..run.model import Json, Seen
+from ..run.ports import Action, Outcome, Probe, Registry, StepContext
+from . import secrets
+from .ansible import AnsibleDoor, Converged, Play
+from .pyinfra import Contacted, PyinfraDoor
+
+
+def variables_of(estate: Estate, *, state: Path, known: secrets.Secrets) -> Mapping[str, object]:
+    """Return what the roles are told beside the inventory."""
+    return {
+        "estate_name": estate.name,
+        "estate_state": str(state),
+        "estate_ca_directory": str(secrets.ca_directory(state / "secrets")),
+        "estate_secrets": dict(known.document),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstContact:
+    """Sees to it that only certificates open the hosts."""
+
+    estate: Estate
+    door: PyinfraDoor
+    now: Callable[[], dt.datetime]
+
+    def perform(self, arguments: Json, *, key: str, context: StepContext) -> Outcome:  # noqa: ARG002  repeatable
+        """Make first contact with every host that is due.
+
+        Raises:
+            Unreachable: no host answered at all.
+            ActionError: it failed on some hosts; they are named.
+        """
+        hosts = _hosts(self.estate, arguments)
+        contacted = self.door.first_contact(hosts, directory=_work(context), now=self.now(), timeout=context.timeout)
+        reached = [str(host.name) for host in hosts if host.name not in contacted.unreachable]
+        _require_contact(contacted, reached=reached)
+        detail = {"reached": reached, "made": list(contacted.made), "unreachable": dict(contacted.unreachable)}
+        return Outcome(changed=bool(contacted.made), detail=detail)
+
+    def look(self, arguments: Json, *, key: str, context: StepContext) -> Seen:  # noqa: ARG002  the arguments name it
+        """Ask every host, by certificate, whether first contact is complete."""
+        due = self.door.due(_hosts(self.estate, arguments))
+        return Seen(effect=Effect.NONE if due else Effect.APPLIED, detail={"due": list(due)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converge:
+    """Brings hosts to the state their roles describe."""
+
+    estate: Estate
+    door: AnsibleDoor
+
+    def perform(self, arguments: Json, *, key: str, context: StepContext) -> Outcome:  # noqa: ARG002  repeatable
+        """Run the playbook that the plan pinned, on the hosts that were reached.
+
+        Raises:
+            ActionError: tasks failed; the hosts and tasks are named.
+        """
+        hosts = tuple(str(host.name) for host in _hosts(self.estate, arguments))
+        tags = tuple(str(tag) for tag in _list(arguments, "tags"))
+        play = Play(playbook=context.files / str(arguments["playbook"]), hosts=hosts, tags=tags)
+        converged = self.door.converge(play, directory=_work(context), timeout=context.timeout)
+        _require_no_failure(converged)
+        return Outcome(changed=converged.changed > 0, detail=_detail(converged))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequireAll:
+    """Ends the run with the names of the hosts that earlier steps had to leave out."""
+
+    def perform(self, arguments: Json, *, key: str, context: StepContext) -> Outcome:  # noqa: ARG002  reads only
+        """Pass when no host was left out.
+
+        Raises:
+            Unreachable: some were.
+        """
+        missed = {name: why for found in _list(arguments, "unreachable") for name, why in _reasons(found)}
+        if missed:
+            raise Unreachable(
+                "unreachable: " + "; ".join(f"{host}: {why}" for host, why in sorted(missed.items())),
+                not_done="they were left as they were; the other hosts are provisioned",
+                next_step="bring them up, then provision again",
+            )
+        return Outcome(changed=False)
+
+
+def registry(estate: Estate, *, pyinfra: PyinfraDoor, ansible: AnsibleDoor, now: Callable[[], dt.datetime]) -> Registry:
+    """Name every action and probe of provisioning."""
+    contact = FirstContact(estate=estate, door=pyinfra, now=now)
+    actions: dict[str, Action] = {
+        "first-contact": contact,
+        "converge": Converge(estate=estate, door=ansible),
+        "require-all-hosts": RequireAll(),
+    }
+    probes: dict[str, Probe] = {"contacted": contact}
+    return Registry(actions=actions, probes=probes)
+
+
+def _hosts(estate: Estate, arguments: Json) -> tuple[Host, ...]:
+    wanted = [str(name) for name in _list(arguments, "hosts")]
+    unknown = sorted(set(wanted) - set(map(str, estate.hosts)))
+    if unknown or not wanted:
+        raise ActionError(f"no such hosts in {estate.name}: {unknown or 'none named'}", effect=Effect.NONE)
+    return tuple(host for host in estate.hosts.values() if host.name in wanted)
+
+
+def _list(arguments: Json, name: str) -> list[object]:
+    value = arguments.get(name, [])
+    if not isinstance(value, list):
+        raise ActionError(f"argument {name} must be a list, got {value!r}", effect=Effect.NONE)
+    return value
+
+
+def _reasons(found: object) -> list[tuple[str, str]]:
+    if not isinstance(found, Mapping):
+        raise MeasurementError(f"which hosts were unreachable is not known: {found!r}")
+    return [(str(host), str(why)) for host, why in found.items()]
+
+
+def _work(context: StepContext) -> Path:
+    """Return where this attempt may write: inside the run's folder."""
+    return context.files.parent / "work" / f"{context.step}-{context.attempt}"
+
+
+def _require_contact(contacted: Contacted, *, reached: list[str]) -> None:
+    if contacted.failed:
+        reasons = "; ".join(f"{host}: {why}" for host, why in sorted(contacted.failed.items()))
+        raise ActionError(f"first contact failed on {reasons}", effect=Effect.UNKNOWN, next_step="provision again")
+    if not reached:
+        reasons = "; ".join(f"{host}: {why}" for host, why in sorted(contacted.unreachable.items()))
+        raise Unreachable(f"no host answers: {reasons}", not_done="nothing was changed anywhere")
+
+
+def _require_no_failure(converged: Converged) -> None:
+    if not converged.failures:
+        return
+    first = converged.failures[0]
+    more = f" (and {len(converged.failures) - 1} more)" if len(converged.failures) > 1 else ""
+    raise ActionError(
+        f"{first.host}: task {first.task!r} failed: {first.said}{more}",
+        effect=Effect.UNKNOWN,
+        retryable=True,
+        next_step="mend the cause, then provision again: what is done already is not done twice",
+    )
+
+
+def _detail(converged: Converged) -> Json:
+    return {
+        "said": converged.sentence(),
+        "tasks": converged.tasks,
+        "changed": converged.changed,
+        "hosts": len(converged.hosts),
+        "changed_tasks": dict(converged.changed_tasks),
+        "unreachable": dict.fromkeys(converged.unreachable, "did not answer while its roles were applied"),
+        "strategy": converged.strategy,
+    }
