@@ -1,19 +1,22 @@
-"""``secondsite lab``: start, stop and break the lab."""
+"""``secondsite lab``: start, stop, save and break the lab."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import rich_click as click
 
 from ..errors import UsageError
-from ..lab import service
+from ..lab import saves, service
 from ..lab.load import load_topology
-from ..lab.model import LabSettings
+from ..lab.model import LabSettings, LabStatus, Phase
 from ..lab.netns import enter_control
-from .terminal import DEFAULT_ESTATE, say
+from .lab_fault import fault
+from .terminal import DEFAULT_ESTATE, emit, emit_json, json_option, say
+
+_FAILED = 3
 
 
 @click.group()
@@ -49,41 +52,96 @@ from .terminal import DEFAULT_ESTATE, say
     help="Folder whose lab.yml is the topology.",
 )
 @click.pass_context
-def lab(context: click.Context, instance: str, state: Path, cache: Path, estate: Path) -> None:
-    """Start, stop and break the lab: two datacenters on this machine."""
+def lab(context: click.Context, *, instance: str, state: Path, cache: Path, estate: Path) -> None:
+    """Start, stop, save and break the lab: two datacenters on this machine. Needs root."""
     try:
         context.obj = LabSettings(
             instance=instance, state=state.absolute(), cache=cache.absolute(), topology=estate.absolute() / "lab.yml"
         )
     except ValueError as error:
-        raise UsageError(str(error), not_done="nothing was attempted") from error
+        raise UsageError(
+            str(error), not_done="nothing was attempted", next_step="see --instance, --state and --cache"
+        ) from error
+
+
+lab.add_command(fault)
 
 
 @lab.command()
 @click.option(
     "--mirror",
     envvar="SECONDSITE_MIRROR",
-    help="Debian mirror to build the image from, instead of the one apt uses here.",
+    help="Debian mirror to build the image from, instead of the one apt uses on this machine.",
 )
 @click.pass_obj
 def up(settings: LabSettings, mirror: str | None) -> None:
-    """Start the nine hosts; returns when all answer SSH. Recovers a lab that ended uncleanly."""
-    from dataclasses import replace
-
+    """Start all hosts; returns when they answer SSH. Recovers a lab that ended uncleanly."""
     report = service.up(replace(settings, mirror=mirror), say=say)
-    say(f"lab {settings.instance}: {report.hosts} hosts answer SSH ({report.seconds:.1f} s)")
+    if report.already_up:
+        say(f"the lab {settings.instance} is up already")
+    else:
+        how = " again" if report.recovered else ""
+        say(f"the lab {settings.instance} is up{how}: {report.hosts} hosts answer SSH ({report.seconds:.1f} s)")
+    for item in report.faults:
+        say(f"fault in force: {item}")
 
 
 @lab.command()
 @click.pass_obj
-def down(settings: LabSettings) -> None:
-    """Remove the lab from this machine."""
+def down(settings: LabSettings) -> int:
+    """Remove the lab from this machine. Keys and saves stay on disk."""
     left = service.down(settings)
     for item in left:
-        say(f"left: {item}")
-    if left:
-        raise SystemExit(3)
-    say(f"lab {settings.instance}: nothing left")
+        say(f"left: {item}", style="bold red")
+    if not left:
+        say(f"the lab {settings.instance} is down: nothing is left")
+    return _FAILED if left else 0
+
+
+@lab.command()
+@json_option
+@click.pass_obj
+def status(settings: LabSettings, *, as_json: bool) -> None:
+    """Show what stands, what is broken on purpose and what an unclean end left."""
+    found = service.status(settings)
+    if as_json:
+        emit_json({"lab": asdict(found) | {"phase": found.phase.value}})
+    else:
+        _show(found)
+
+
+def _show(found: LabStatus) -> None:
+    emit(f"lab {found.instance}: {found.phase.value}, image {found.image}, memory {found.memory_mib} MiB")
+    if found.phase is not Phase.DOWN:
+        for host in found.hosts:
+            state = "answers SSH" if host.answers_ssh else "runs, no SSH" if host.running else "off"
+            emit(f"  {host.name:<12} {host.site:<10} {host.management:<14} {state}")
+    for item in found.faults:
+        emit(f"fault in force: {item}")
+    for left in found.leftovers:
+        emit(f"left: {left}")
+    if not found.standing:
+        emit("nothing of the lab is left on this machine")
+    if found.saves:
+        emit(f"saves: {', '.join(found.saves)}")
+
+
+@lab.command()
+@click.argument("name")
+@click.pass_obj
+def save(settings: LabSettings, name: str) -> None:
+    """Keep the lab's present state under NAME."""
+    report = saves.save(settings, name, say=say)
+    say(f"saved {name} ({report.seconds:.1f} s)")
+
+
+@lab.command()
+@click.argument("name")
+@click.pass_obj
+def restore(settings: LabSettings, name: str) -> None:
+    """Put the lab into the state saved under NAME."""
+    report = saves.restore(settings, name, say=say)
+    say(f"the lab {settings.instance} is up as saved under {name} ({report.seconds:.1f} s)")
 
 
 @lab.command(context_settings={"ignore_unknown_options": True})
@@ -94,9 +152,13 @@ def shell(settings: LabSettings, host: str, command: tuple[str, ...]) -> None:
     """Open a root shell on HOST over its management address, or run COMMAND there."""
     topology = load_topology(settings.topology)
     if host not in topology.hosts:
-        raise UsageError(f"the lab has no host {host!r}", next_step=f"one of: {', '.join(topology.hosts)}")
+        raise UsageError(
+            f"the lab has no host {host!r}", not_done="nothing was attempted",
+            next_step=f"one of: {', '.join(topology.hosts)}",
+        )  # fmt: skip
     enter_control(settings)
-    os.execvp("ssh", [
-        "ssh", "-i", str(settings.key), "-o", f"UserKnownHostsFile={settings.known_hosts}", "-o", "StrictHostKeyChecking=yes",
-        "-o", "IdentitiesOnly=yes", "-o", "LogLevel=ERROR", f"root@{topology.hosts[host].management.ip}", "--", *command,
+    os.execvp("ssh", [  # noqa: S606  the shell takes this process's place
+        "ssh", "-i", str(settings.key), "-o", f"UserKnownHostsFile={settings.known_hosts}",
+        "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes", "-o", "LogLevel=ERROR",
+        f"root@{topology.hosts[host].management.ip}", "--", *command,
     ])  # fmt: skip

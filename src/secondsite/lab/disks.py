@@ -1,16 +1,21 @@
-"""Durable disks with power-loss semantics: ext4 on a loop device whose file stays as it was at the cut."""
+"""Durable disks with power-loss semantics: ext4 on a loop device whose file stays as it was at the cut.
+
+A disk is mounted only in the mount namespace of its host's supervisor (see ``machine.sh``): when the last process of
+the machine is gone the kernel unmounts it and frees the loop device, whoever else copied the mounts of this machine.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
+import shutil
 import struct
 import subprocess
 from pathlib import Path
 
 from ..errors import ActionError, Effect
-from .model import Disk, LabHost, LabSettings
+from .model import Disk, LabSettings
 
 _EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32); what xfstests' "godown" uses
 _NO_LOG_FLUSH = 2
@@ -23,60 +28,44 @@ def image_file(settings: LabSettings, host: str) -> Path:
 
 
 def mount_point(settings: LabSettings, host: str) -> Path:
-    """Return where a host's disk is mounted on this machine."""
+    """Return where the host's supervisor, and nobody else, sees the disk."""
     return settings.host_dir(host) / "disk"
 
 
-def make(settings: LabSettings, host: LabHost, disk: Disk) -> None:
-    """Make the host's backing file with an empty file system on it, unless it has one."""
-    path = image_file(settings, host.name)
+def make(settings: LabSettings, host: str, disk: Disk, rootfs: Path) -> None:
+    """Make the host's backing file, its folders on it with their owners, unless it has one."""
+    path = image_file(settings, host)
     if path.exists():
         return
-    fresh = path.with_suffix(".new")
+    content, fresh = path.with_suffix(".content"), path.with_suffix(".new")
+    shutil.rmtree(content, ignore_errors=True)
+    for folder in disk.folders:
+        (content / folder.name).mkdir(parents=True)
+        os.chown(content / folder.name, *_owner(rootfs, folder.owner))
+        (content / folder.name).chmod(0o755 if folder.path.startswith("/srv") else 0o700)
     with fresh.open("wb") as out:
         out.truncate(disk.size_mib * 1024 * 1024)
-    _run(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", str(fresh)])
+    options = "lazy_itable_init=1,lazy_journal_init=1,nodiscard"
+    argv = ["mkfs.ext4", "-q", "-F", "-m", "0", "-E", options, "-d", str(content), str(fresh)]
+    result = subprocess.run(argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    if result.returncode != 0:
+        reason = " ".join(result.stderr.split())[:500]
+        raise ActionError(f"making {path}: {reason}", effect=Effect.NONE, next_step="secondsite lab down")
+    shutil.rmtree(content)
     fresh.rename(path)
 
 
-def attach(settings: LabSettings, host: LabHost, disk: Disk, rootfs: Path) -> None:
-    """Mount the host's disk: after a cut this replays its journal; its folders exist with their owners."""
-    make(settings, host, disk)
-    where = mount_point(settings, host.name)
-    where.mkdir(exist_ok=True)
-    if not where.is_mount():
-        device = _loop_device(image_file(settings, host.name))
-        try:
-            _run(["mount", "-t", "ext4", "-o", "noatime,noinit_itable,errors=remount-ro", device, str(where)])
-        except ActionError:
-            _run(["losetup", "--detach", device])
-            raise
-    for folder in disk.folders:
-        inside = where / folder.name
-        if not inside.is_dir():
-            inside.mkdir()
-            os.chown(inside, *_owner(rootfs, folder.owner))
-            inside.chmod(0o755 if folder.path.startswith("/srv") else 0o700)
-
-
-def _loop_device(path: Path) -> str:
-    """Return a loop device of the file: with direct I/O if the file system below can, so no write lingers above it."""
-    for direct in (["--direct-io=on"], []):
-        with contextlib.suppress(ActionError):
-            return _run(["losetup", "--find", "--show", *direct, str(path)]).strip()
-    raise ActionError(f"no loop device could be made for {path}", effect=Effect.NONE, next_step="losetup --list")
-
-
-def freeze_as_it_is(settings: LabSettings, host: str) -> bool:
-    """Take the power from the host's disk: nothing not yet on it will ever get there.
+def freeze_as_it_is(settings: LabSettings, host: str, supervisor: int) -> bool:
+    """Take the power from a running host's disk: nothing not yet on it will ever get there.
 
     Returns:
         Whether the kernel could; if not, un-synced data will survive, and ``limitations`` says so.
     """
-    where = mount_point(settings, host)
-    if not where.is_mount():
-        return True
-    descriptor = os.open(where, os.O_RDONLY | os.O_DIRECTORY)
+    where = f"/proc/{supervisor}/root{mount_point(settings, host)}"
+    try:
+        descriptor = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
     try:
         fcntl.ioctl(descriptor, _EXT4_IOC_SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
     except OSError:
@@ -84,15 +73,6 @@ def freeze_as_it_is(settings: LabSettings, host: str) -> bool:
     finally:
         os.close(descriptor)
     return True
-
-
-def detach(settings: LabSettings, host: str) -> None:
-    """Unmount the host's disk and free its loop device, if there are any."""
-    where = mount_point(settings, host)
-    if where.is_mount():
-        _run(["umount", str(where)])
-    for device in devices_of(image_file(settings, host)):
-        _run(["losetup", "--detach", device])
 
 
 def devices_of(path: Path) -> list[str]:
@@ -120,11 +100,3 @@ def _owner(rootfs: Path, name: str) -> tuple[int, int]:
         if fields[0] == name:
             return int(fields[2]), int(fields[3])
     raise ActionError(f"the image has no user {name!r} to own a disk folder", effect=Effect.NONE)
-
-
-def _run(argv: list[str]) -> str:
-    result = subprocess.run(argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
-    if result.returncode != 0:
-        reason = " ".join(result.stderr.split())[:500]
-        raise ActionError(f"{' '.join(argv)}: {reason}", effect=Effect.UNKNOWN, next_step="secondsite lab down")
-    return result.stdout

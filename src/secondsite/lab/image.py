@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 
-from ..errors import Effect, ActionError, UsageError
+from ..errors import ActionError, Effect, UsageError
 from .mirror import checked_mirror, configured_mirror
 
 SUITE = "trixie"
@@ -91,12 +91,15 @@ def _build(cache: Path, target: Path, mirror: str) -> None:
     script.chmod(0o755)
     log = work / "build.log"
     # Its own mount and process namespaces, and a death signal: a builder killed half-way leaves no mount behind.
-    cage = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    cage = [
+        "setpriv", "--pdeathsig", "KILL",
+        "unshare", "--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child", "--mount-proc",
+    ]  # fmt: skip
     with log.open("wb") as out:
         result = subprocess.run(
             [*cage, *_mmdebstrap(work / "rootfs", script, mirror)],
             stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=_BUILD_TIMEOUT_S, check=False,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": "/var/tmp"},
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": str(work)},
         )  # fmt: skip
     if result.returncode != 0:
         raise _build_failed(log, mirror)
@@ -111,8 +114,8 @@ def _mmdebstrap(rootfs: Path, script: Path, mirror: str) -> list[str]:
         *(f"--aptopt={option}" for option in _APT_OPTIONS),
         *(f"--dpkgopt={option}" for option in _DPKG_OPTIONS),
         f"--include={','.join(PACKAGES)}",
-        f"--essential-hook={script} before \"$1\"",
-        f"--customize-hook={script} after \"$1\"",
+        f'--essential-hook={script} before "$1"',
+        f'--customize-hook={script} after "$1"',
         SUITE, str(rootfs), mirror,
     ]  # fmt: skip
 

@@ -142,14 +142,17 @@ def _host(name: str, host: _Host, lab: _Lab) -> LabHost:
     else:
         assert host.address is not None  # noqa: S101  _wrong_with saw to it
         legs = {host.site: _interface(host.address, lab.sites[host.site])}
-    disk = host.disk and Disk(
-        size_mib=host.disk.size_mib,
-        folders=tuple(DiskFolder(path=folder.path, owner=folder.owner) for folder in host.disk.folders),
-    )
     return LabHost(
         name=name, site=host.site, management=_interface(host.management, lab.control.network), addresses=legs,
-        carrier=host.carrier_leg is not None, disk=disk,
+        carrier=host.carrier_leg is not None, disk=_disk(host.disk),
     )  # fmt: skip
+
+
+def _disk(disk: _Disk | None) -> Disk | None:
+    if disk is None:
+        return None
+    folders = tuple(DiskFolder(path=folder.path, owner=folder.owner) for folder in disk.folders)
+    return Disk(size_mib=disk.size_mib, folders=folders)
 
 
 def _interface(address: ipaddress.IPv4Address, network: ipaddress.IPv4Network) -> ipaddress.IPv4Interface:

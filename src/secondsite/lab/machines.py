@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import ActionError, ActionTimeout, Effect
+from ..errors import ActionTimeout, UsageError
 from . import cgroups, disks, keys, processes
 from .model import LabHost, LabSettings
 from .rules import machine_id
 
-# Positional: the group files, "--", the command. A process joins its groups before it becomes the supervisor.
-_JOIN_AND_BECOME = 'while [ "$1" != -- ]; do echo 0 > "$1"; shift; done; shift; exec "$@"'
 _PARALLEL = 5
-_UNMOUNT_WITHIN_S = 10.0
+_RELEASED_WITHIN_S = 10.0
 T = TypeVar("T")
 
 
@@ -32,32 +30,35 @@ def in_parallel(work: Callable[[LabHost], T], hosts: Iterable[LabHost]) -> list[
 
 
 def prepare(settings: LabSettings, host: LabHost, rootfs: Path) -> None:
-    """Mount the host's overlay and disk; give a fresh one its identity, as a hoster's installer would."""
+    """Make the host's folders and disk; give a fresh one its identity, as a hoster's installer would."""
     folder = settings.host_dir(host.name)
-    for name in ("upper", "work", "root"):
+    if any(char in str(folder) + str(rootfs) for char in ",:\\"):
+        raise UsageError(
+            f"the path {folder} or {rootfs} holds a character that an overlay's options cannot",
+            not_done="the lab was not started", next_step="choose --state and --cache without ',', ':' and '\\'",
+        )  # fmt: skip
+    for name in ("upper", "work", "root", "disk"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    root = folder / "root"
-    if not root.is_mount():
-        options = f"lowerdir={rootfs},upperdir={folder / 'upper'},workdir={folder / 'work'}"
-        _run(["mount", "-t", "overlay", f"secondsite-{settings.instance}", "-o", options, str(root)])
     if not (folder / "identity").exists():
-        _write_identity(settings, host, root)
+        _write_identity(settings, host, folder / "upper")
         (folder / "identity").touch()
     if host.disk is not None:
-        disks.attach(settings, host, host.disk, rootfs)
+        disks.make(settings, host.name, host.disk, rootfs)
 
 
-def _write_identity(settings: LabSettings, host: LabHost, root: Path) -> None:
-    etc = root / "etc"
+def _write_identity(settings: LabSettings, host: LabHost, upper: Path) -> None:
+    upper.chmod(0o755)
+    for name, mode in (("etc", 0o755), ("etc/ssh", 0o755), ("root", 0o700), ("root/.ssh", 0o700)):
+        (upper / name).mkdir(exist_ok=True)
+        (upper / name).chmod(mode)
     addresses = "".join(f"{address.ip} {host.name}\n" for address in list(host.addresses.values())[:1])
-    _put(etc / "hostname", f"{host.name}\n")
-    _put(etc / "hosts", f"127.0.0.1 localhost\n{addresses}")
-    _put(etc / "machine-id", f"{machine_id(settings.instance, host.name)}\n", mode=0o444)
+    _put(upper / "etc/hostname", f"{host.name}\n")
+    _put(upper / "etc/hosts", f"127.0.0.1 localhost\n{addresses}")
+    _put(upper / "etc/machine-id", f"{machine_id(settings.instance, host.name)}\n", mode=0o444)
     private = keys.host_key(settings, host.name)
-    _put(etc / "ssh/ssh_host_ed25519_key", private.read_text(encoding="ascii"), mode=0o600)
-    _put(etc / "ssh/ssh_host_ed25519_key.pub", f"{keys.public_key(private)}\n")
-    (root / "root/.ssh").mkdir(mode=0o700, exist_ok=True)
-    _put(root / "root/.ssh/authorized_keys", f"{keys.public_key(settings.key)}\n", mode=0o600)
+    _put(upper / "etc/ssh/ssh_host_ed25519_key", private.read_text(encoding="ascii"), mode=0o600)
+    _put(upper / "etc/ssh/ssh_host_ed25519_key.pub", f"{keys.public_key(private)}\n")
+    _put(upper / "root/.ssh/authorized_keys", f"{keys.public_key(settings.key)}\n", mode=0o600)
 
 
 def _put(path: Path, text: str, *, mode: int = 0o644) -> None:
@@ -67,12 +68,17 @@ def _put(path: Path, text: str, *, mode: int = 0o644) -> None:
     path.chmod(mode)
 
 
-def start(settings: LabSettings, host: LabHost) -> None:
-    """Boot the prepared host; its supervisor outlives this process, whose own namespace it does not keep."""
+def start(settings: LabSettings, host: LabHost, rootfs: Path) -> None:
+    """Boot the prepared host; its supervisor outlives this process, whose own namespaces it does not keep."""
+    folder = settings.host_dir(host.name)
     joins = cgroups.make_groups(settings, host.name)
-    with (settings.host_dir(host.name) / "console.log").open("ab") as console:
+    overlay = f"lowerdir={rootfs},upperdir={folder / 'upper'},workdir={folder / 'work'}"
+    disk = str(disks.image_file(settings, host.name)) if host.disk is not None else ""
+    with (folder / "console.log").open("ab") as console:
         subprocess.Popen(
-            ["sh", "-c", _JOIN_AND_BECOME, "sh", *map(str, joins), "--", "nsenter", f"--net=/run/netns/{settings.wires}",
+            ["nsenter", f"--net=/run/netns/{settings.wires}", "unshare", "--mount", "--propagation", "slave",
+             "sh", "-c", _become_machine(), "machine.sh", *map(str, joins), "--",
+             overlay, str(folder / "root"), disk, str(folder / "disk"),
              *_supervisor(settings, host, own_group=bool(joins))],
             stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True, cwd="/",
             env={
@@ -81,6 +87,10 @@ def start(settings: LabSettings, host: LabHost) -> None:
                 "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
             },
         )  # fmt: skip
+
+
+def _become_machine() -> str:
+    return resources.files(__package__).joinpath("machine.sh").read_text(encoding="utf-8")
 
 
 def _supervisor(settings: LabSettings, host: LabHost, *, own_group: bool) -> list[str]:
@@ -104,16 +114,16 @@ def kill(settings: LabSettings, hosts: Iterable[str] | None = None, *, freeze_di
     """
     chosen = None if hosts is None else set(hosts)
     found = {host: pid for host, pid in processes.inits(settings).items() if chosen is None or host in chosen}
+    outer = {process.host: process.pid for process in processes.supervisors(settings)} if freeze_disks else {}
     sent = time.monotonic()
     for pid in found.values():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
             sent = time.monotonic()
-    if freeze_disks:
-        for host in found if chosen is None else chosen:
-            survived = settings.host_dir(host) / "write-cache-survived"
-            if not disks.freeze_as_it_is(settings, host):
-                survived.touch()
+    for host, pid in outer.items():
+        has_disk = disks.image_file(settings, host).exists()
+        if host in found and has_disk and not disks.freeze_as_it_is(settings, host, pid):
+            (settings.host_dir(host) / "write-cache-survived").touch()
     return sent
 
 
@@ -128,39 +138,15 @@ def wait_until_dead(settings: LabSettings, hosts: Iterable[str] | None = None) -
     processes.end(left)
 
 
-def take_apart(settings: LabSettings, host: str) -> None:
-    """Unmount the dead host's disk and overlay and remove its control groups; its files stay."""
-    folder = settings.host_dir(host)
-    _patiently(lambda: disks.detach(settings, host), folder)
-    if (folder / "root").is_mount():
-        _patiently(lambda: _run(["umount", str(folder / "root")]), folder)
-    cgroups.remove_groups(settings, host)
+def wait_until_released(settings: LabSettings, host: str | None = None) -> None:
+    """Return when the kernel has let go of a dead host's disk, or of all: everything it kept is on file then.
 
-
-def forget(settings: LabSettings, host: str) -> None:
-    """Remove the dead host's files: its next start is from the golden image."""
-    folder = settings.host_dir(host)
-    if (folder / "root").is_mount() or (folder / "disk").is_mount():
-        raise ActionError(f"{folder} is still mounted", effect=Effect.NONE, next_step="secondsite lab down")
-    shutil.rmtree(folder, ignore_errors=False)
-
-
-def _patiently(work: Callable[[], object], folder: Path) -> None:
-    """Try again while the kernel is still letting go of a dead guest's mounts."""
-    until = time.monotonic() + _UNMOUNT_WITHIN_S
-    while True:
-        try:
-            work()
-        except ActionError as error:
-            if time.monotonic() > until:
-                raise ActionTimeout(f"{folder} could not be unmounted: {error}", next_step="findmnt") from error
-            time.sleep(0.02)
-        else:
-            return
-
-
-def _run(argv: list[str]) -> None:
-    result = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
-    if result.returncode != 0:
-        reason = " ".join(result.stderr.split())[:500]
-        raise ActionError(f"{' '.join(argv)}: {reason}", effect=Effect.UNKNOWN, next_step="secondsite lab down")
+    Raises:
+        ActionTimeout: a loop device is still there.
+    """
+    path = settings.home if host is None else disks.image_file(settings, host)
+    until = time.monotonic() + _RELEASED_WITHIN_S
+    while held := disks.devices_of(path):
+        if time.monotonic() > until:
+            raise ActionTimeout(f"{', '.join(held)} of {path} is not released", next_step="losetup --list")
+        time.sleep(0.01)

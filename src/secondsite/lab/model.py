@@ -182,6 +182,15 @@ class FaultInForce:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkCut:
+    """What was done to one carrier's leg into one site: the instant on the machine's monotonic clock."""
+
+    carrier: str
+    site: str
+    dropped_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leftover:
     """One thing of the lab that exists on the machine."""
 
@@ -213,7 +222,12 @@ class LabStatus:
     image: str
     hosts: tuple[HostStatus, ...]
     faults: tuple[FaultInForce, ...]
+    standing: tuple[Leftover, ...]
     leftovers: tuple[Leftover, ...]
     limitations: tuple[str, ...]
-    memory_mib: int | None
+    memory_mib: int
     saves: tuple[str, ...]
+
+
+POWER_CUT = "power cut"
+LINK_CUT = "link cut"

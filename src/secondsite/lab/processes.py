@@ -15,6 +15,8 @@ from ..errors import ActionTimeout
 from . import netns
 from .model import LabSettings
 
+_HELPERS = (b"ip", b"mount", b"umount", b"mkfs.ext4", b"losetup", b"cp", b"sh", b"nsenter", b"unshare")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
@@ -32,6 +34,16 @@ def supervisors(settings: LabSettings) -> Iterator[Process]:
         place = next((argument for argument in arguments if argument.startswith(folder)), None)
         if place is not None and b"systemd-nspawn" in arguments:
             yield Process(pid=pid, host=os.fsdecode(place[len(folder) :].split(b"/")[0]), role="supervisor")
+
+
+def helpers(settings: LabSettings) -> Iterator[Process]:
+    """Yield the short-lived programs a killed ``up`` may have left working on this lab."""
+    folder = os.fsencode(str(settings.home)) + b"/hosts/"
+    namespace = os.fsencode(f"{settings.instance}-")
+    for pid, arguments in _command_lines():
+        about_us = any(folder in argument or argument.startswith(namespace) for argument in arguments[1:])
+        if about_us and os.path.basename(arguments[0]) in _HELPERS:  # noqa: PTH119  bytes, as the kernel gives them
+            yield Process(pid=pid, host="", role="helper")
 
 
 def inhabitants(settings: LabSettings) -> Iterator[Process]:
@@ -78,6 +90,37 @@ def end(pids: Iterable[int], *, number: signal.Signals = signal.SIGKILL, within_
     return sent
 
 
+def wait_until_gone(pids: Iterable[int], *, within_s: float) -> None:
+    """Return when none of the processes runs any more.
+
+    Raises:
+        ActionTimeout: one of them still does.
+    """
+    until = time.monotonic() + within_s
+    for pid in pids:
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            if not select.select([handle], [], [], max(0.0, until - time.monotonic()))[0]:
+                raise ActionTimeout(f"process {pid} did not end in {within_s:.0f} s", next_step="secondsite lab down")
+        finally:
+            os.close(handle)
+
+
+def memory_mib(settings: LabSettings) -> int:
+    """Return the memory all processes of the lab hold, shared pages counted once (their proportional set size)."""
+    pids = {process.pid for process in (*inhabitants(settings), *supervisors(settings))} - {os.getpid()}
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
+    return total // 1024
+
+
 def _is_init(pid: int) -> bool:
     for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith("NSpid:"):
@@ -96,5 +139,5 @@ def _command_lines() -> Iterator[tuple[int, list[bytes]]]:
     for pid in _pids():
         with contextlib.suppress(OSError):
             arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if pid != os.getpid():
+            if pid not in (os.getpid(), os.getppid()):
                 yield pid, arguments

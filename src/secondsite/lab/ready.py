@@ -54,7 +54,7 @@ def _begin_due(asking: _Asking, selector: selectors.BaseSelector) -> None:
     for host, address in asking.waiting.items():
         if host not in asking.open and asking.again_at.get(host, 0.0) <= now:
             connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            connection.setblocking(False)
+            connection.settimeout(0)
             number = connection.connect_ex((address, _PORT))
             if number in (0, errno.EINPROGRESS):
                 asking.open[host] = (connection, now + _ONE_TRY_S)
@@ -88,7 +88,7 @@ def _drop(asking: _Asking, selector: selectors.BaseSelector, host: str) -> None:
     asking.again_at[host] = time.monotonic() + _TRY_AGAIN_AFTER_S
 
 
-def answers_ping(settings: LabSettings, namespace: str, addresses: Mapping[str, str]) -> dict[str, bool]:
+def answers_ping(namespace: str, addresses: Mapping[str, str]) -> dict[str, bool]:
     """Return which addresses answer one echo request within a second, asked from a namespace of the lab."""
     return netns.in_namespace(netns.path_of(namespace), lambda: _ping(addresses))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 
+from ..errors import UsageError
 from .model import LabHost, LabSettings, Topology, Wire
 
 OOB = "oob"
@@ -109,3 +110,46 @@ def kernel_settings(host: LabHost) -> Mapping[str, str]:
             "ipv4/conf/oob/forwarding": "0",
         }
     return settings
+
+
+def hosts_meant(topology: Topology, names: Sequence[str]) -> tuple[LabHost, ...]:
+    """Return the hosts that the names mean; a site's name means all its hosts (a host's own name goes first).
+
+    Raises:
+        UsageError: a name is neither, or there is none.
+    """
+    chosen: dict[str, LabHost] = {}
+    for name in names:
+        meant = (topology.hosts[name],) if name in topology.hosts else topology.at(name)
+        if not meant:
+            known = ", ".join((*topology.sites, *topology.hosts))
+            raise UsageError(
+                f"the lab has no site or host {name!r}", not_done="nothing was attempted", next_step=f"one of: {known}"
+            )
+        chosen |= {host.name: host for host in meant}
+    if not chosen:
+        raise UsageError("no host was named", not_done="nothing was attempted")
+    return tuple(chosen.values())
+
+
+def leg_of(topology: Topology, carrier: str, site: str) -> Wire:
+    """Return the wire that joins a carrier to a site.
+
+    Raises:
+        UsageError: there is no such carrier, or no such site.
+    """
+    carriers = {host.name: host for host in topology.carriers}
+    if carrier not in carriers or site not in topology.sites:
+        raise UsageError(
+            f"the lab has no link from {carrier!r} to {site!r}",
+            not_done="nothing was attempted",
+            next_step=f"carriers: {', '.join(carriers)}; sites: {', '.join(topology.sites)}",
+        )
+    return next(wire for wire in wires_of(carriers[carrier], topology) if wire.network == site)
+
+
+def outsider(topology: Topology, silenced: Sequence[LabHost], *, running: Container[str]) -> LabHost | None:
+    """Return a running host from whose place the silenced ones can be asked: the customers if they are there."""
+    names = {host.name for host in silenced}
+    able = [host for host in topology.hosts.values() if host.name in running and host.name not in names]
+    return min(able, key=lambda host: (host.site != "customers", host.carrier), default=None)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ActionTimeout, Unreachable
-from . import cgroups, disks, leftovers, machines, netns, processes, ready, wires
+from . import boot, leftovers, netns, processes, ready
 from .image import ensure_image, image_key, image_path
 from .keys import ensure_keys
+from .limits import limitations
 from .load import load_topology
-from .model import HostStatus, LabHost, LabSettings, LabStatus, Leftover, Phase, Topology
+from .model import POWER_CUT, FaultInForce, HostStatus, LabSettings, LabStatus, Leftover, Phase, Topology
 from .packages import require_system_packages
+from .saves import saved_names
 from .state import (
+    LabState,
     boot_id,
     exclusively,
     owner_file,
@@ -26,25 +26,24 @@ from .state import (
     set_phase,
     write_state,
     write_whole,
-    LabState,
 )
 
-SSH_WITHIN_S = 60.0
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpReport:
-    """What ``up`` found and how long the hosts took to answer SSH."""
+    """What ``up`` found, and how long the hosts took to answer SSH."""
 
     already_up: bool
     recovered: bool
     seconds: float
     hosts: int
+    faults: tuple[FaultInForce, ...] = ()
 
 
 def up(settings: LabSettings, *, say: Say) -> UpReport:
-    """Start every host of the lab and return when all answer SSH; a lab left over from a crash is cleared first.
+    """Start every host of the lab and return when all answer SSH; what an unclean end left is cleared first.
 
     Raises:
         UsageError: not root, a package is missing, or the image can be neither found nor built.
@@ -56,30 +55,47 @@ def up(settings: LabSettings, *, say: Say) -> UpReport:
     topology = load_topology(settings.topology)
     with exclusively(settings):
         state = read_state(settings)
-        standing = leftovers.leftovers(settings, topology)
-        if state.phase is Phase.UP and state.boot_id == boot_id() and netns.exists(settings.control):
+        if state.boot_id == boot_id() and state.phase is Phase.UP and _cabled(settings, topology):
             return _up_again(settings, topology, state, say)
-        recovered = bool(standing)
-        if recovered:
-            say(f"clearing what an earlier lab left: {len(standing)} things")
-        _clear(settings, topology)
+        if state.boot_id == boot_id() and state.phase is Phase.SAVING:
+            return _up_after_broken_save(settings, topology, state, say)
+        standing = leftovers.leftovers(settings, topology)
+        if standing:
+            say(f"clearing what an unclean end of this lab left: {len(standing)} things")
+        _clear(settings)
         rootfs = ensure_image(settings.cache, mirror=settings.mirror, say=say)
         seconds = _start_fresh(settings, topology, rootfs)
-        return UpReport(already_up=False, recovered=recovered, seconds=seconds, hosts=len(topology.hosts))
+        return UpReport(already_up=False, recovered=bool(standing), seconds=seconds, hosts=len(topology.hosts))
+
+
+def _cabled(settings: LabSettings, topology: Topology) -> bool:
+    needed = {settings.wires, settings.control, *(settings.namespace(host) for host in topology.hosts)}
+    return all(netns.exists(namespace) for namespace in needed)
 
 
 def _up_again(settings: LabSettings, topology: Topology, state: LabState, say: Say) -> UpReport:
     """Start the hosts that died without a fault of ours saying so."""
-    cut = {fault.target for fault in state.faults if fault.kind == "power cut"}
+    cut = {fault.target for fault in state.faults if fault.kind == POWER_CUT}
     running = processes.inits(settings)
     dead = [host for host in topology.hosts.values() if host.name not in running and host.name not in cut]
     begun = time.monotonic()
     if dead:
         say(f"starting again: {', '.join(host.name for host in dead)}")
-        power_on(settings, topology, dead)
+        boot.power_on(settings, topology, dead)
     return UpReport(
-        already_up=not dead, recovered=bool(dead), seconds=time.monotonic() - begun, hosts=len(topology.hosts)
-    )
+        already_up=not dead, recovered=bool(dead), seconds=time.monotonic() - begun,
+        hosts=len(topology.hosts) - len(cut), faults=state.faults,
+    )  # fmt: skip
+
+
+def _up_after_broken_save(settings: LabSettings, topology: Topology, state: LabState, say: Say) -> UpReport:
+    """A save stopped the hosts and did not come to start them again: their files are whole, so start them."""
+    say("a save was interrupted: starting the hosts again on the files they had")
+    begun = time.monotonic()
+    boot.stop_all(settings)
+    boot.start_all(settings, topology, image_path(settings.cache, state.image_key))
+    set_phase(settings, Phase.UP)
+    return UpReport(already_up=False, recovered=True, seconds=time.monotonic() - begun, hosts=len(topology.hosts))
 
 
 def _start_fresh(settings: LabSettings, topology: Topology, rootfs: Path) -> float:
@@ -87,52 +103,9 @@ def _start_fresh(settings: LabSettings, topology: Topology, rootfs: Path) -> flo
     write_whole(owner_file(settings), f"{settings.home}\n")
     set_phase(settings, Phase.STARTING, image_key=rootfs.parent.name)
     ensure_keys(settings, topology.hosts.values())
-    start_all(settings, topology, rootfs)
+    boot.start_all(settings, topology, rootfs)
     set_phase(settings, Phase.UP)
     return time.monotonic() - begun
-
-
-def start_all(settings: LabSettings, topology: Topology, rootfs: Path) -> None:
-    """Lay the cabling, start every host on the files it has, and return when all answer SSH."""
-    wires.lay_bridges(settings, topology)
-    _boot(settings, topology, list(topology.hosts.values()), rootfs)
-
-
-def power_on(settings: LabSettings, topology: Topology, hosts: Iterable[LabHost]) -> None:
-    """Start dead hosts on the files and disks they had, with fresh wires; return when they answer SSH."""
-    chosen = list(hosts)
-    rootfs = image_path(settings.cache, read_state(settings).image_key)
-    machines.wait_until_dead(settings, [host.name for host in chosen])
-    for host in chosen:
-        machines.take_apart(settings, host.name)
-    _boot(settings, topology, chosen, rootfs)
-
-
-def _boot(settings: LabSettings, topology: Topology, hosts: list[LabHost], rootfs: Path) -> None:
-    wires.plug_in(settings, topology, hosts)
-
-    def prepare_and_start(host: LabHost) -> None:
-        machines.prepare(settings, host, rootfs)
-        machines.start(settings, host)
-
-    machines.in_parallel(prepare_and_start, hosts)
-    wait_for_ssh(settings, hosts)
-
-
-def wait_for_ssh(settings: LabSettings, hosts: Iterable[LabHost], *, within_s: float = SSH_WITHIN_S) -> None:
-    """Return when all the hosts answer SSH on their management addresses.
-
-    Raises:
-        Unreachable: some did not; they are named, with where their console output is.
-    """
-    addresses = {host.name: str(host.management.ip) for host in hosts}
-    silent = sorted(set(addresses) - set(ready.wait_for_ssh(settings, addresses, within_s=within_s)))
-    if silent:
-        raise Unreachable(
-            f"no SSH answer in {within_s:.0f} s from {', '.join(silent)}",
-            not_done="the lab is not ready",
-            next_step=f"read {settings.host_dir(silent[0])}/console.log, then: secondsite lab down",
-        )
 
 
 def down(settings: LabSettings) -> tuple[Leftover, ...]:
@@ -140,49 +113,21 @@ def down(settings: LabSettings) -> tuple[Leftover, ...]:
     require_root()
     topology = load_topology(settings.topology)
     with exclusively(settings):
-        _clear(settings, topology)
+        _clear(settings)
         return leftovers.leftovers(settings, topology)
 
 
-def _clear(settings: LabSettings, topology: Topology) -> None:
+def _clear(settings: LabSettings) -> None:
     """End every process, mount, device, namespace and group of the lab, and remove the hosts' files."""
-    if read_state(settings).phase is not Phase.DOWN:
+    if settings.home.is_dir():
         set_phase(settings, Phase.STOPPING)
-    stop_all(settings)
+    boot.stop_all(settings)
     hosts = settings.home / "hosts"
     if hosts.is_dir() and not leftovers.mounts_below(hosts):
         shutil.rmtree(hosts)
     if settings.home.is_dir():
         write_state(settings, LabState())
     owner_file(settings).unlink(missing_ok=True)
-    del topology
-
-
-def stop_all(settings: LabSettings) -> None:
-    """End everything that runs, is mounted or is plugged in; the hosts' files stay."""
-    machines.kill(settings, freeze_disks=False)
-    machines.wait_until_dead(settings)
-    for folder in sorted((settings.home / "hosts").glob("*")):
-        machines.take_apart(settings, folder.name)
-    for mount in leftovers.mounts_below(settings.home):
-        subprocess.run(["umount", str(mount)], check=False, capture_output=True, timeout=30)
-    for device in disks.devices_of(settings.home):
-        subprocess.run(["losetup", "--detach", device], check=False, capture_output=True, timeout=30)
-    for name in netns.named(f"{settings.instance}-"):
-        netns.delete(name)
-    cgroups.remove_groups(settings)
-    for path in leftovers.supervisor_files(settings):
-        with contextlib.suppress(OSError):
-            path.rmdir() if path.is_dir() else path.unlink()
-    _wait_until_released(settings)
-
-
-def _wait_until_released(settings: LabSettings) -> None:
-    until = time.monotonic() + 10.0
-    while disks.devices_of(settings.home):
-        if time.monotonic() > until:
-            raise ActionTimeout("a loop device of the lab is not released", next_step="losetup --list")
-        time.sleep(0.02)
 
 
 def status(settings: LabSettings) -> LabStatus:
@@ -190,20 +135,26 @@ def status(settings: LabSettings) -> LabStatus:
     require_root()
     topology = load_topology(settings.topology)
     state = read_state(settings)
+    found = leftovers.leftovers(settings, topology)
+    whole = state.phase is Phase.UP and state.boot_id == boot_id()
+    return LabStatus(
+        instance=settings.instance, phase=state.phase, image=state.image_key or image_key(),
+        hosts=_hosts(settings, topology), faults=state.faults, standing=found, leftovers=() if whole else found,
+        limitations=limitations(settings), memory_mib=processes.memory_mib(settings) if found else 0,
+        saves=saved_names(settings.cache),
+    )  # fmt: skip
+
+
+def _hosts(settings: LabSettings, topology: Topology) -> tuple[HostStatus, ...]:
     running = processes.inits(settings)
     answering: dict[str, float] = {}
-    if netns.exists(settings.control):
+    if running and netns.exists(settings.control):
         addresses = {host.name: str(host.management.ip) for host in topology.hosts.values() if host.name in running}
         answering = ready.wait_for_ssh(settings, addresses, within_s=1.0)
-    hosts = tuple(
+    return tuple(
         HostStatus(
             name=host.name, site=host.site, management=str(host.management.ip),
             running=host.name in running, answers_ssh=host.name in answering,
         )
         for host in topology.hosts.values()
-    )  # fmt: skip
-    return LabStatus(
-        instance=settings.instance, phase=state.phase, image=state.image_key or image_key(), hosts=hosts,
-        faults=state.faults, leftovers=leftovers.leftovers(settings, topology), limitations=(),
-        memory_mib=None, saves=(),
     )  # fmt: skip

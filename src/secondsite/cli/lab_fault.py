@@ -1,0 +1,88 @@
+"""``secondsite lab fault``: break the lab on purpose, and take it back."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from ..drill.ports import Silence
+from ..lab.faults import LabInjector
+from ..lab.model import POWER_CUT, LabSettings
+from ..lab.state import read_state
+from .terminal import emit, say
+
+_FAILED = 3
+_seconds = click.option(
+    "--prove-for", type=click.FloatRange(0.5, 60), default=2.0, show_default=True, help="Seconds to listen for silence."
+)
+
+
+@click.group()
+def fault() -> None:
+    """Break the lab on purpose, and take it back. Each fault is proven by silence from outside."""
+
+
+@fault.command("cut-power")
+@click.argument("where", nargs=-1, required=True)
+@_seconds
+@click.pass_obj
+def cut_power(settings: LabSettings, where: tuple[str, ...], prove_for: float) -> int:
+    """Pull the plug of every host of a SITE, or of single hosts."""
+    injector = LabInjector(settings)
+    cut = injector.cut_power(where)
+    wires = (cut.last_wire_dropped_at - cut.first_wire_dropped_at) * 1000
+    say(f"power cut of {', '.join(cut.hosts)}: all wires dropped within {wires:.1f} ms")
+    return _verdict(injector.prove_silence(cut.hosts, seconds=prove_for))
+
+
+@fault.command("restore-power")
+@click.argument("where", nargs=-1)
+@click.pass_obj
+def restore_power(settings: LabSettings, where: tuple[str, ...]) -> None:
+    """Give power back to the hosts named, or to all that lost it; returns when they answer SSH."""
+    names = where or tuple(item.target for item in read_state(settings).faults if item.kind == POWER_CUT)
+    if not names:
+        say("no host is without power")
+        return
+    LabInjector(settings).restore_power(names)
+    say(f"power is back: {', '.join(names)} answer SSH")
+
+
+@fault.command("cut-link")
+@click.argument("carrier")
+@click.argument("site")
+@_seconds
+@click.pass_obj
+def cut_link(settings: LabSettings, carrier: str, site: str, prove_for: float) -> int:
+    """Cut the link between a CARRIER and a SITE."""
+    injector = LabInjector(settings)
+    injector.cut_link(carrier, site)
+    say(f"link cut: {carrier} to {site}")
+    return _verdict(injector.prove_link_silence(carrier, site, seconds=prove_for))
+
+
+@fault.command("repair-link")
+@click.argument("carrier")
+@click.argument("site")
+@click.pass_obj
+def repair_link(settings: LabSettings, carrier: str, site: str) -> None:
+    """Join the link again; returns when the carrier is heard at the site."""
+    LabInjector(settings).repair_link(carrier, site)
+    say(f"link repaired: {carrier} is heard at {site}")
+
+
+@fault.command("list")
+@click.pass_obj
+def list_faults(settings: LabSettings) -> None:
+    """List what is broken now."""
+    for item in LabInjector(settings).leftovers():
+        emit(item)
+
+
+def _verdict(proof: Silence) -> int:
+    seconds = proof.watched_until - proof.watched_from
+    if proof.proven:
+        say(f"proven by {seconds:.1f} s of silence")
+        return 0
+    heard = "; ".join((f"{proof.packets_heard} packets heard", *proof.answers))
+    say(f"NOT proven: {heard}", style="bold red")
+    return _FAILED

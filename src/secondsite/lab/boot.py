@@ -1,0 +1,92 @@
+"""Starting and stopping machines together: what the lab's verbs and its faults share."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import Unreachable
+from . import cgroups, disks, leftovers, machines, netns, processes, ready, wires
+from .image import image_path
+from .model import LabHost, LabSettings, Topology
+from .state import read_state
+
+SSH_WITHIN_S = 60.0
+_INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+_INOTIFY_NEEDED = 1024
+
+
+def start_all(settings: LabSettings, topology: Topology, rootfs: Path) -> None:
+    """Lay the cabling, start every host on the files it has, and return when all answer SSH."""
+    _make_room_for_watches()
+    wires.lay_bridges(settings, topology)
+    _boot(settings, topology, list(topology.hosts.values()), rootfs)
+
+
+def _make_room_for_watches() -> None:
+    """Raise the machine's limit of inotify instances: each guest's systemd takes four of root's 128."""
+    with contextlib.suppress(OSError):  # a machine that forbids it may still have enough: the hosts' answer decides
+        if int(_INOTIFY.read_text(encoding="ascii")) < _INOTIFY_NEEDED:
+            _INOTIFY.write_text(f"{_INOTIFY_NEEDED}\n", encoding="ascii")
+
+
+def power_on(settings: LabSettings, topology: Topology, hosts: Iterable[LabHost]) -> None:
+    """Start dead hosts on the files and disks they had, with fresh wires; return when they answer SSH."""
+    chosen = list(hosts)
+    rootfs = image_path(settings.cache, read_state(settings).image_key)
+    machines.wait_until_dead(settings, [host.name for host in chosen])
+    for host in chosen:
+        machines.wait_until_released(settings, host.name)
+        cgroups.remove_groups(settings, host.name)
+    _boot(settings, topology, chosen, rootfs)
+
+
+def _boot(settings: LabSettings, topology: Topology, hosts: list[LabHost], rootfs: Path) -> None:
+    wires.plug_in(settings, topology, hosts)
+
+    def prepare_and_start(host: LabHost) -> None:
+        machines.prepare(settings, host, rootfs)
+        machines.start(settings, host, rootfs)
+
+    machines.in_parallel(prepare_and_start, hosts)
+    wait_for_ssh(settings, hosts)
+
+
+def wait_for_ssh(settings: LabSettings, hosts: Iterable[LabHost], *, within_s: float = SSH_WITHIN_S) -> None:
+    """Return when all the hosts answer SSH on their management addresses.
+
+    Raises:
+        Unreachable: some did not; they are named, with where their console output is.
+    """
+    addresses = {host.name: str(host.management.ip) for host in hosts}
+    silent = sorted(set(addresses) - set(ready.wait_for_ssh(settings, addresses, within_s=within_s)))
+    if silent:
+        raise Unreachable(
+            f"no SSH answer in {within_s:.0f} s from {', '.join(silent)}",
+            not_done="the lab is not ready",
+            next_step=f"read {settings.host_dir(silent[0])}/console.log, then: secondsite lab down",
+        )
+
+
+def stop_all(settings: LabSettings) -> None:
+    """End everything that runs, is mounted or is plugged in; the hosts' files stay.
+
+    Raises:
+        ActionTimeout: a process, a mount or a loop device does not go away.
+    """
+    processes.end(process.pid for process in processes.helpers(settings))
+    machines.kill(settings, freeze_disks=False)
+    machines.wait_until_dead(settings)
+    for mount in leftovers.mounts_below(settings.home):
+        subprocess.run(["umount", str(mount)], check=False, capture_output=True, timeout=30)
+    for device in disks.devices_of(settings.home):  # of a supervisor killed before it had mounted it
+        subprocess.run(["losetup", "--detach", device], check=False, capture_output=True, timeout=30)
+    for name in netns.named(f"{settings.instance}-"):
+        netns.delete(name)
+    cgroups.remove_groups(settings)
+    for path in leftovers.supervisor_files(settings):
+        with contextlib.suppress(OSError):
+            path.rmdir() if path.is_dir() else path.unlink()
+    machines.wait_until_released(settings)

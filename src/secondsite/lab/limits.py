@@ -1,0 +1,25 @@
+"""What is not real about this lab, in sentences for the report."""
+
+from __future__ import annotations
+
+from . import disks
+from .model import LabSettings
+
+_ALWAYS = (
+    "hosts boot from a golden image: their packages were on disk before the first step",
+    "all hosts share this machine's kernel, clock and processors",
+    "root file systems of lab hosts keep un-synced writes over a power cut; only the database disks lose them",
+    "carriers are plain routers without a routing protocol: a cut link is avoided only by the hosts next to it",
+)
+NOT_TESTED = "write cache survived: power-loss durability not tested"
+
+
+def limitations(settings: LabSettings) -> tuple[str, ...]:
+    """Return what a report about this lab must say was not real or not tested."""
+    said = list(_ALWAYS)
+    survived = sorted(path.parent.name for path in settings.home.glob("hosts/*/write-cache-survived"))
+    if survived:
+        said.append(f"{NOT_TESTED} (on {', '.join(survived)})")
+    if any(not disks.direct_io(device) for device in disks.devices_of(settings.home)):
+        said.append("database disks go through this machine's page cache: no direct I/O on the file system below")
+    return tuple(said)

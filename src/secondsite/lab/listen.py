@@ -1,0 +1,156 @@
+"""Listening on every wire of the lab from outside, and asking the ones who should not answer."""
+
+from __future__ import annotations
+
+import ipaddress
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ..drill.ports import Silence
+from ..errors import MeasurementError
+from . import netns, ready
+from .model import LabSettings, Wire
+from .rules import bridge
+
+_ALL, _ARP, _IPV4 = 0x0003, 0x0806, 0x0800
+_ASK_EVERY_S = 0.25
+_BUFFER = 4 * 1024 * 1024
+_PACKET_STATISTICS = 6
+_SOL_PACKET = 263
+_SO_RCVBUFFORCE = 33
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspects:
+    """Who must not be heard: by hardware address, and by IP address wherever a router may carry it."""
+
+    macs: frozenset[bytes]
+    addresses: frozenset[bytes]
+
+    def sent(self, frame: bytes) -> bool:
+        """Say whether the frame came from one of them."""
+        if frame[6:12] in self.macs:
+            return True
+        kind = int.from_bytes(frame[12:14], "big")
+        source = frame[26:30] if kind == _IPV4 else frame[28:32] if kind == _ARP else b""
+        return source in self.addresses
+
+
+def suspects(legs: Iterable[Wire], *, by_address: bool) -> Suspects:
+    """Return whom to listen for: the owners of these legs."""
+    chosen = list(legs)
+    return Suspects(
+        macs=frozenset(bytes.fromhex(leg.mac.replace(":", "")) for leg in chosen),
+        addresses=frozenset(leg.address.ip.packed for leg in chosen) if by_address else frozenset(),
+    )
+
+
+def watch(
+    settings: LabSettings,
+    names: tuple[str, ...],
+    legs: Iterable[Wire],
+    *,
+    seconds: float,
+    pings: Mapping[str, Mapping[str, str]],
+    by_address: bool = True,
+) -> Silence:
+    """Listen on all wires for the legs' owners while asking them by ARP and by ping; return what came.
+
+    Args:
+        settings: Which lab.
+        names: What to call the silent ones in the proof.
+        legs: Their wires.
+        seconds: How long to listen.
+        pings: For each namespace to ask from, the addresses to ask, by name.
+        by_address: Whether their IP addresses count too, wherever a router carries them.
+
+    Raises:
+        MeasurementError: the listener missed frames, or heard nothing at all, not even our own questions.
+    """
+    chosen = list(legs)
+    wanted = suspects(chosen, by_address=by_address)
+    with listener(settings) as ear, ThreadPoolExecutor(max_workers=1) as asking:
+        begun = time.monotonic()
+        answers = asking.submit(_ping_all, settings, pings)
+        heard, others = _count(settings, ear, chosen, wanted, until=begun + seconds)
+        ended = time.monotonic()
+        missed = struct.unpack("II", ear.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
+    if missed and not heard:
+        raise MeasurementError(f"the listener missed {missed} frames, so silence is not proven")
+    if not others:
+        raise MeasurementError(
+            "the listener heard nothing at all, not even our own questions, so silence proves nothing"
+        )
+    return Silence(hosts=names, watched_from=begun, watched_until=ended, packets_heard=heard, answers=answers.result())
+
+
+def hears(settings: LabSettings, leg: Wire, *, within_s: float) -> bool:
+    """Say whether the owner of a leg answers an ARP question on its network in time."""
+    wanted = suspects([leg], by_address=False)
+    with listener(settings) as ear:
+        until = time.monotonic() + within_s
+        while time.monotonic() < until:
+            heard, _ = _count(settings, ear, [leg], wanted, until=min(until, time.monotonic() + _ASK_EVERY_S))
+            if heard:
+                return True
+    return False
+
+
+def listener(settings: LabSettings) -> socket.socket:
+    """Return a socket that hears every frame on every port of every bridge of the lab."""
+
+    def make() -> socket.socket:
+        ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.htons(_ALL))
+        ear.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        return ear
+
+    return netns.in_namespace(netns.path_of(settings.wires), make)
+
+
+def _count(
+    settings: LabSettings, ear: socket.socket, legs: list[Wire], wanted: Suspects, *, until: float
+) -> tuple[int, int]:
+    heard = others = 0
+    ask_at = 0.0
+    while (now := time.monotonic()) < until:
+        if now >= ask_at:
+            _ask_by_arp(settings, legs)
+            ask_at = now + _ASK_EVERY_S
+        if select.select([ear], [], [], min(_ASK_EVERY_S, until - now))[0]:
+            frame = ear.recv(64)
+            if wanted.sent(frame):
+                heard += 1
+            else:
+                others += 1
+    return heard, others
+
+
+def _ask_by_arp(settings: LabSettings, legs: list[Wire]) -> None:
+    """Ask for each leg's address on its network, from the bridge itself: no guest and no firewall in between."""
+
+    def ask() -> None:
+        for leg in legs:
+            with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as mouth:
+                mouth.bind((bridge(leg.network), _ARP))
+                mouth.send(_who_has(leg.address.ip, mouth.getsockname()[4]))
+
+    netns.in_namespace(netns.path_of(settings.wires), ask)
+
+
+def _who_has(address: ipaddress.IPv4Address, asker: bytes) -> bytes:
+    question = struct.pack("!HHBBH6s4s6s4s", 1, _IPV4, 6, 4, 1, asker, bytes(4), bytes(6), address.packed)
+    return b"\xff" * 6 + asker + struct.pack("!H", _ARP) + question
+
+
+def _ping_all(settings: LabSettings, pings: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+    answers: list[str] = []
+    for namespace, addresses in pings.items():
+        place = namespace.removeprefix(f"{settings.instance}-")
+        replied = ready.answers_ping(namespace, addresses)
+        answers += [f"{name} answered a ping from {place}" for name, answered in replied.items() if answered]
+    return tuple(answers)
