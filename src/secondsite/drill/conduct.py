@@ -6,8 +6,7 @@ outsider with the same records comes to the same numbers.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -33,6 +32,8 @@ T = TypeVar("T")
 _ARMING_S = 1.0
 _SILENCE_S = 2.0
 _CONTROL_HELD_AT_LEAST_S = 1.0
+_HOME_AGAIN_S = 8.0
+"""How long customers are watched after the return: caches turn over, then the service must hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ class Conductor:
     scenario: Scenario
     estate: Estate
     kit: Kit
-    stop: threading.Event
+    stopping: Callable[[], bool]
     promised: Mapping[str, object]
     _cut: bool = field(default=False, init=False)
     _deadline: float = field(default=0.0, init=False)
@@ -161,7 +162,7 @@ class Conductor:
         ended = self._result(back)
         self._require_completed(ended)
         self._event("failback-done")
-        self._wait(3.0)  # customers' caches turn over, so the last records are from home
+        self._wait(_HOME_AGAIN_S)
 
     def _after(self) -> None:
         self.kit.view.phase("The final read, and steady state again")
@@ -253,7 +254,7 @@ class Conductor:
     def _wait(self, seconds: float) -> None:
         until = self.kit.clock.monotonic() + seconds
         while (left := until - self.kit.clock.monotonic()) > 0:
-            if self.stop.is_set():
+            if self.stopping():
                 raise KeyboardInterrupt
             if self.kit.clock.monotonic() > self._deadline:
                 raise Refused(f"the drill exceeded its maximum duration of {self.scenario.maximum}")

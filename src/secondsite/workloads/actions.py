@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..estate.model import WorkloadName
 from ..run.functions import ActionFrom, ProbeFrom, flag, word
 from ..run.model import Json
-from ..run.ports import Action, Outcome, Probe, StepContext
+from ..run.ports import Action, Outcome, Registry, StepContext
 from .patroni import PatroniCluster
 
 
@@ -15,10 +16,13 @@ from .patroni import PatroniCluster
 class Steps:
     """What the steps below work with: every cluster by its workload's name."""
 
-    clusters: Mapping[str, PatroniCluster]
+    clusters: Mapping[WorkloadName, PatroniCluster]
 
-    def actions(self) -> dict[str, Action]:
-        """Name every action."""
+    def registry(self) -> Registry:
+        """Name every action and probe."""
+        return Registry(actions=self._actions(), probes={"promoted": ProbeFrom(self._promoted)})
+
+    def _actions(self) -> dict[str, Action]:
         return {
             "read-lease": ActionFrom(self._read_lease),
             "promote": ActionFrom(self._promote),
@@ -28,16 +32,13 @@ class Steps:
             "read-writability": ActionFrom(self._read_writability),
         }
 
-    def probes(self) -> dict[str, Probe]:
-        """Name every probe."""
-        return {"promoted": ProbeFrom(self._promoted)}
-
     def _read_lease(self, arguments: Json, _context: StepContext) -> Outcome:
         old, new = word(arguments, "old"), word(arguments, "new")
         lease = self._cluster(arguments).lease(avoiding=(old,))
         in_sync = lease.sync_leader == old and new in lease.in_sync
         saw = f"leader {lease.leader}, in sync {list(lease.in_sync)}, read at {lease.read_at}"
-        ok = lease.leader in (old, None) and (in_sync or flag(arguments, "loss_allowed"))
+        taken_by_new = lease.leader == new
+        ok = taken_by_new or (lease.leader in (old, None) and (in_sync or flag(arguments, "loss_allowed")))
         return Outcome(changed=False, detail={"ok": ok, "saw": saw, "leader": lease.leader, "in_sync": in_sync})
 
     def _promote(self, arguments: Json, _context: StepContext) -> Outcome:
@@ -68,4 +69,4 @@ class Steps:
         return Outcome(changed=False, detail={"writable": writable})
 
     def _cluster(self, arguments: Json) -> PatroniCluster:
-        return self.clusters[word(arguments, "workload")]
+        return self.clusters[WorkloadName(word(arguments, "workload"))]

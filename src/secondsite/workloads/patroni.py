@@ -84,20 +84,23 @@ class PatroniCluster:
     def promote(self, *, old: str, new: str) -> None:
         """Take the lease from ``old`` and name ``new`` its successor; return when ``new`` accepts a write.
 
-        Only after fencing of ``old`` is confirmed.
+        Only after fencing of ``old`` is confirmed, and after ``new`` was seen to be in sync: named alone, the
+        candidate is asked for neither. When the lease has expired meanwhile, Patroni elects by itself.
 
         Raises:
-            ActionError: the lease is no longer held by ``old`` (nothing was changed).
+            ActionError: the lease is held by somebody else (nothing was changed).
             ActionTimeout: the lease moved, and ``new`` accepted no write in time.
         """
         host = next(host for host in self.cluster.lease_hosts if host != old)
         answer = self._etcdctl(host, ["txn"], stdin=self._take_over(old=old, new=new))
         if not answer.startswith("SUCCESS"):
-            raise ActionError(
-                f"{self.cluster.scope}: the lease is not held by {old} any more: {answer[-200:].strip()}",
-                effect=Effect.NONE,
-                next_step=f"look who holds it: etcdctl get {self._key('leader')}",
-            )
+            holder = self.lease(avoiding=(old,)).leader
+            if holder not in (None, new):
+                raise ActionError(
+                    f"{self.cluster.scope}: the lease is held by {holder}, not by {old}; nothing was changed",
+                    effect=Effect.NONE,
+                    next_step="look at the cluster before anything else: patronictl list",
+                )
         self.wait_writable(new, within=dt.timedelta(seconds=30))
 
     def wait_writable(self, node: str, *, within: dt.timedelta) -> None:
@@ -216,7 +219,7 @@ class PatroniCluster:
         return f"/service/{self.cluster.scope}/{name}"
 
     def _etcdctl(self, host: str, words: Sequence[str], *, stdin: str = "") -> str:
-        argv = ["sudo", "-n", "/usr/local/sbin/secondsite-etcdctl", *words]
+        argv = ["sudo", "-n", "/usr/local/sbin/secondsite-etcdctl", "--command-timeout=3s", *words]
         return self._hands.run(host, argv, stdin=stdin, timeout=_SHORT).stdout
 
     def _patronictl(self, host: str, words: Sequence[str]) -> str:

@@ -32,7 +32,7 @@ def conductor(world: SimulatedDrill, *, stop: threading.Event | None = None) -> 
         writability=WritabilityOf(world),
     )
     return Conductor(
-        scenario=SCENARIO, estate=ESTATE, kit=kit, stop=stop or threading.Event(), promised={"schema_version": 1}
+        scenario=SCENARIO, estate=ESTATE, kit=kit, stopping=(stop or threading.Event()).is_set, promised={"schema_version": 1}
     )
 
 
