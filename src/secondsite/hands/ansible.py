@@ -29,7 +29,7 @@ import ansible_runner
 from ..errors import ActionError, ActionTimeout, ConfigError, Effect, Problem
 from ..estate.model import Host
 from .keys import USER, Trust
-from .processes import plain, run_process, scrubbed_environment
+from .processes import end_marked, plain, scrubbed_environment
 
 FORKS = 16
 _MEMORY_LIMIT = 6 << 30
@@ -86,9 +86,13 @@ class Converged:
         return tuple(sorted(name for name, host in self.hosts.items() if host.unreachable))
 
     def sentence(self) -> str:
-        """Say it in one line."""
-        begin = "nothing to change: " if not self.changed else ""
-        return f"{begin}{self.changed} of {self.tasks} tasks changed something on {len(self.hosts)} hosts"
+        """Say it in one line; that there is nothing to change only when every host was asked and nothing failed."""
+        failed = sum(host.failed for host in self.hosts.values())
+        whole = self.tasks > 0 and not failed and not self.unreachable
+        begin = "nothing to change: " if whole and not self.changed else ""
+        did = f"{self.changed} of {self.tasks} tasks changed something on {len(self.hosts)} hosts"
+        without = f"; no answer from {', '.join(self.unreachable)}" if self.unreachable else ""
+        return begin + did + (f"; {failed} failed" if failed else "") + without
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +148,10 @@ class AnsibleDoor:
             runner = ansible_runner.Runner(
                 config, event_handler=collected.take, cancel_callback=self._cancelled.is_set, remove_partials=True
             )
-            runner.run()
+            try:
+                runner.run()
+            finally:
+                end_marked(f"AWX_ISOLATED_DATA_DIR={config.artifact_dir}")
         said = _keep_what_may_be_kept(Path(config.artifact_dir), directory)
         if runner.rc == _TIMED_OUT:
             raise ActionTimeout("ansible did not end in time, or was cancelled", next_step="provision again")
@@ -327,7 +334,7 @@ class _Collected:
             )
 
     def _note_statistics(self, about: Mapping[str, object]) -> None:
-        counts = {kind: _counts(about.get(kind)) for kind in ("ok", "changed", "failures", "dark")}
+        counts = {kind: _counts(about.get(kind)) for kind in ("processed", "ok", "changed", "failures", "dark")}
         for name in sorted({host for kind in counts.values() for host in kind}):
             self.hosts[name] = HostTasks(
                 ok=counts["ok"].get(name, 0),
@@ -359,8 +366,6 @@ def _private(directory: Path) -> Iterator[Path]:
     try:
         yield temporary
     finally:
-        for socket in (temporary / "cp").glob("*"):
-            run_process(["ssh", "-F", os.devnull, "-O", "exit", "-S", str(socket), "--", "master"], timeout_s=5)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
