@@ -16,7 +16,7 @@ from .manifest import ENVELOPE, KEYS, MANIFEST, RESULT, to_bytes
 from .sign import STATEMENT_TYPE, Identity, sign_bytes
 from .verify import recompute_document, statement_for
 
-SEALED = ("records", "plan.json", "estate", "roles", "standing-order.json")
+SEALED = ("records", "plan.json", "files", "estate", "standing-order.json")
 
 
 def collect(run: Path, names: Iterable[str] = SEALED) -> dict[str, bytes]:

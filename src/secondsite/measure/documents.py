@@ -38,9 +38,16 @@ def _workload(fields: Fields) -> PromisedWorkload:
     )
 
 
+def _whole_seconds(fields: Fields, name: str) -> int:
+    value = fields.number(name)
+    if value != int(value):
+        raise Malformed(f"{name!r} must be whole seconds, found {value}")
+    return int(value)
+
+
 def _service_level(fields: Fields) -> ServiceLevel:
-    sustained = fields.count("sustained_s")
-    after_return = fields.count("return_sustained_s") if "return_sustained_s" in fields.all else sustained
+    sustained = _whole_seconds(fields, "sustained_s")
+    after_return = _whole_seconds(fields, "return_sustained_s") if "return_sustained_s" in fields.all else sustained
     level = ServiceLevel(
         ratio=fields.number("ratio"),
         latency=fields.number("latency_s"),

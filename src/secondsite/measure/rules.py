@@ -18,6 +18,11 @@ def seconds(value: float | None) -> str:
     return NOT_MEASURED if value is None else f"{value:.3f} s"
 
 
+def promised_seconds(value: float | None) -> str:
+    """Return a promised duration, without digits nobody promised."""
+    return "no stated limit" if value is None else f"{value:g} s"
+
+
 def status_of(satisfied: bool | None) -> Status:  # noqa: FBT001  the fact itself
     """Turn a fact that may be missing into a status."""
     if satisfied is None:
@@ -60,8 +65,10 @@ def one_clock(facts: Facts) -> RuleResult:
         id="one-clock",
         claim="Every recorder read the same monotonic clock",
         status=Status.SATISFIED if clocks and clocks.hosts and len(ids) == 1 else Status.NOT_MEASURED,
-        saw=f"{len(ids)} different clocks on {len(clocks.hosts) + 1} recorders" if clocks else NOT_MEASURED,
-        expected="one",
+        saw=f"{len(ids)} boot id{'s' * (len(ids) != 1)} among {len(clocks.hosts) + 1} recorders"
+        if clocks
+        else NOT_MEASURED,
+        expected="1",
     )
 
 
@@ -161,7 +168,7 @@ def _objective(result: ObjectiveResult) -> Iterable[RuleResult]:
         claim=f"{result.workload} was served by the new site within its RTO, and stayed so",
         status=result.rto_status,
         saw="not restored in the time observed" if result.rta is None else seconds(result.rta),
-        expected=f"at most {seconds(result.rto)}",
+        expected=f"at most {promised_seconds(result.rto)}",
     )
     judged = result.rpo is not None and not (result.arm is Arm.CONTROL and result.rpo == 0)
     yield RuleResult(
@@ -169,7 +176,7 @@ def _objective(result: ObjectiveResult) -> Iterable[RuleResult]:
         claim=f"{result.workload} lost no more than its RPO allows",
         status=result.rpo_status,
         saw=seconds(result.rpa),
-        expected=f"at most {seconds(result.rpo)}" if judged else "measured (held back on purpose, not judged)",
+        expected=f"at most {promised_seconds(result.rpo)}" if judged else "measured (held back on purpose, not judged)",
     )
 
 

@@ -1,1 +1,8 @@
-"""Documents for people and tools, made from measured results."""
+"""Reports for people and tools: HTML, Markdown and JUnit XML of a drill."""
+
+from __future__ import annotations
+
+from .junit import render_junit
+from .page import Seal, render_html, render_markdown
+
+__all__ = ["Seal", "render_html", "render_junit", "render_markdown"]
