@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from .model import LabHost, LabSettings, Topology
 from .state import read_state
 
 SSH_WITHIN_S = 60.0
+_LOOK_EVERY_S = 2.0
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _INOTIFY_NEEDED = 1024
 
@@ -58,16 +60,33 @@ def wait_for_ssh(settings: LabSettings, hosts: Iterable[LabHost], *, within_s: f
     """Return when all the hosts answer SSH on their management addresses.
 
     Raises:
-        Unreachable: some did not; they are named, with where their console output is.
+        Unreachable: some did not, or their machines ended; they are named, with where their console output is.
     """
-    addresses = {host.name: str(host.management.ip) for host in hosts}
-    silent = sorted(set(addresses) - set(ready.wait_for_ssh(settings, addresses, within_s=within_s)))
-    if silent:
+    waiting = {host.name: str(host.management.ip) for host in hosts}
+    until = time.monotonic() + within_s
+    while waiting and time.monotonic() < until:
+        look = min(_LOOK_EVERY_S, until - time.monotonic())
+        answered = ready.wait_for_ssh(settings, waiting, within_s=look)
+        waiting = {name: address for name, address in waiting.items() if name not in answered}
+        if waiting and not waiting.keys() & {process.host for process in processes.supervisors(settings)}:
+            break
+    if waiting:
+        first = min(waiting)
         raise Unreachable(
-            f"no SSH answer in {within_s:.0f} s from {', '.join(silent)}",
+            f"no SSH answer from {', '.join(sorted(waiting))}{_last_words(settings, first)}",
             not_done="the lab is not ready",
-            next_step=f"read {settings.host_dir(silent[0])}/console.log, then: secondsite lab down",
+            next_step=f"read {settings.host_dir(first)}/console.log, then: secondsite lab down",
         )
+
+
+def _last_words(settings: LabSettings, host: str) -> str:
+    """Return the end of what a host said on its console."""
+    try:
+        said = (settings.host_dir(host) / "console.log").read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return ""
+    words = [line.strip() for line in said if line.strip()][-1:]
+    return f"; {host} last said: {words[0][:200]}" if words else ""
 
 
 def stop_all(settings: LabSettings) -> None:

@@ -19,6 +19,7 @@ from .model import LabHost, LabSettings
 from .rules import machine_id
 
 _PARALLEL = 5
+_FORK_TIMEOUT_S = 30
 _RELEASED_WITHIN_S = 10.0
 T = TypeVar("T")
 
@@ -75,12 +76,14 @@ def start(settings: LabSettings, host: LabHost, rootfs: Path) -> None:
     overlay = f"lowerdir={rootfs},upperdir={folder / 'upper'},workdir={folder / 'work'}"
     disk = str(disks.image_file(settings, host.name)) if host.disk is not None else ""
     with (folder / "console.log").open("ab") as console:
-        subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{settings.wires}", "unshare", "--mount", "--propagation", "slave",
+        subprocess.run(
+            ["setsid", "--fork", "nsenter", f"--net=/run/netns/{settings.wires}",
+             "unshare", "--mount", "--propagation", "slave",
              "sh", "-c", _become_machine(), "machine.sh", *map(str, joins), "--",
              overlay, str(folder / "root"), disk, str(folder / "disk"),
              *_supervisor(settings, host, own_group=bool(joins))],
-            stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True, cwd="/",
+            stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, cwd="/", check=True,
+            timeout=_FORK_TIMEOUT_S,
             env={
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                 "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE": "1",
@@ -95,9 +98,10 @@ def _become_machine() -> str:
 
 def _supervisor(settings: LabSettings, host: LabHost, *, own_group: bool) -> list[str]:
     folder = settings.host_dir(host.name)
-    binds = []
+    # A guest is given a boot id of its own; the machine's stands beside it, to show that all share one kernel's clock.
+    binds = ["--bind-ro=/proc/sys/kernel/random/boot_id:/run/secondsite/kernel-boot-id"]
     if host.disk is not None:
-        binds = [f"--bind={folder / 'disk' / inner.name}:{inner.path}" for inner in host.disk.folders]
+        binds += [f"--bind={folder / 'disk' / inner.name}:{inner.path}" for inner in host.disk.folders]
     return [
         "systemd-nspawn", "--quiet", "--settings=no", "--register=no", *(["--keep-unit"] if own_group else []),
         "--boot", f"--directory={folder / 'root'}", f"--machine={settings.namespace(host.name)}",

@@ -16,6 +16,7 @@ _PROGRAMS = {
     "mount": "mount",
     "nsenter": "util-linux",
     "setpriv": "util-linux",
+    "setsid": "util-linux",
     "ssh": "openssh-client",
 }
 _TO_BUILD = {"mmdebstrap": "mmdebstrap"}

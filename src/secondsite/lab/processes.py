@@ -15,7 +15,7 @@ from ..errors import ActionTimeout
 from . import netns
 from .model import LabSettings
 
-_HELPERS = (b"ip", b"mount", b"umount", b"mkfs.ext4", b"losetup", b"cp", b"sh", b"nsenter", b"unshare")
+_HELPERS = (b"ip", b"mount", b"umount", b"mkfs.ext4", b"losetup", b"cp", b"sh", b"nsenter", b"unshare", b"setsid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,7 +154,7 @@ def _shape(topology: Topology) -> str:
 def _keep(settings: LabSettings, topology: Topology, name: str) -> None:
     fresh, target = settings.cache / "saves" / f".{name}.new", settings.cache / "saves" / name
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    fresh.mkdir(parents=True, mode=0o700)
 
     def copy(host: LabHost) -> None:
         (fresh / host.name).mkdir()

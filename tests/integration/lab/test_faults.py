@@ -1,0 +1,164 @@
+"""Faults in the lab: what a power cut and a link cut do, and that their proof can fail."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from secondsite.errors import UsageError
+from secondsite.lab import machines, netns
+from secondsite.lab.faults import LabInjector
+from secondsite.lab.limits import NOT_TESTED, limitations
+from secondsite.lab.model import LabSettings
+
+from .conftest import On, Secondsite, environment
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+DC1 = ("web-dc1", "db-dc1")
+
+
+@pytest.fixture
+def injector(standing: LabSettings) -> Iterator[LabInjector]:
+    injector = LabInjector(standing)
+    yield injector
+    for left in injector.leftovers():
+        kind, _, target = left.partition(": ")
+        if kind == "power cut":
+            injector.restore_power([target])
+        else:
+            injector.repair_link(*target.split())
+
+
+def connection_from_customers(settings: LabSettings, address: str, port: int) -> socket.socket:
+    return netns.in_namespace(
+        netns.path_of(settings.namespace("customers")), lambda: socket.create_connection((address, port), timeout=5)
+    )
+
+
+def heard_within(connection: socket.socket, seconds: float) -> bytes | None:
+    connection.settimeout(seconds)
+    with contextlib.suppress(TimeoutError):
+        return connection.recv(1)
+    return None
+
+
+def test_a_power_cut_is_silent_at_once_for_everyone_outside(standing: LabSettings, injector: LabInjector) -> None:
+    with connection_from_customers(standing, "198.18.1.10", 22) as open_before:
+        open_before.recv(100)
+        cut = injector.cut_power(DC1)
+        assert heard_within(open_before, 2.0) is None  # neither data nor the end of the connection
+    proof = injector.prove_silence(DC1, seconds=1.5)
+    assert proof.proven
+    assert proof.watched_until - proof.watched_from >= 1.5
+    assert cut.hosts == DC1
+    assert cut.first_wire_dropped_at <= cut.last_wire_dropped_at <= cut.last_init_killed_at
+    assert cut.last_wire_dropped_at - cut.first_wire_dropped_at < 0.05
+    assert injector.leftovers() == ("power cut: web-dc1", "power cut: db-dc1")
+    injector.restore_power(DC1)
+    assert injector.leftovers() == ()
+
+
+def test_what_was_not_synced_is_lost_in_a_power_cut_and_what_was_is_kept(
+    standing: LabSettings, injector: LabInjector, on: On
+) -> None:
+    on("db-dc1", "cd /srv/postgresql && dd if=/dev/zero of=synced bs=8k count=100 conv=fsync status=none")
+    on("db-dc1", "cd /srv/postgresql && echo new > unsynced && dd if=/dev/zero of=synced2 bs=8k count=1 status=none")
+    injector.cut_power(["db-dc1"])
+    injector.restore_power(["db-dc1"])
+    assert on("db-dc1", "ls /srv/postgresql; stat -c %s /srv/postgresql/synced").split() == ["synced", "819200"]
+    assert not any(NOT_TESTED in sentence for sentence in limitations(standing))
+    on("db-dc1", "rm /srv/postgresql/synced; sync")
+
+
+def test_the_proof_fails_while_a_host_still_has_power(injector: LabInjector) -> None:
+    proof = injector.prove_silence(["web-dc2"], seconds=1.0)
+    assert not proof.proven
+    assert proof.packets_heard > 0
+    assert proof.answers == (
+        "web-dc2 answered a ping from control",
+        "web-dc2 answered a ping from customers",
+    )
+
+
+def test_the_proof_fails_when_only_the_machine_was_ended_and_the_wires_were_left(
+    standing: LabSettings, injector: LabInjector, secondsite: Secondsite
+) -> None:
+    machines.kill(standing, ["web-dc2"], freeze_disks=False)
+    proof = injector.prove_silence(["web-dc2"], seconds=1.0)
+    secondsite("lab", "up")
+    assert not proof.proven
+
+
+def test_a_host_without_power_cannot_lose_it_again(injector: LabInjector) -> None:
+    injector.cut_power(["console"])
+    with pytest.raises(UsageError, match="console has no power already"):
+        injector.cut_power(["console"])
+
+
+def test_up_leaves_a_host_without_power_alone_and_names_the_fault(
+    injector: LabInjector, secondsite: Secondsite
+) -> None:
+    injector.cut_power(["console"])
+    assert "fault in force: power cut: console" in secondsite("lab", "up").stderr
+    assert injector.prove_silence(["console"], seconds=1.0).proven
+
+
+def test_power_can_be_restored_by_a_controller_inside_the_control_namespace(
+    standing: LabSettings, injector: LabInjector, on: On
+) -> None:
+    injector.cut_power(["web-dc1"])
+    script = (
+        "import os, sys; from pathlib import Path\n"
+        "from secondsite.lab.model import LabSettings; from secondsite.lab.netns import enter_control\n"
+        "from secondsite.lab.faults import LabInjector\n"
+        "s = LabSettings(instance=sys.argv[1], state=Path(sys.argv[2]), cache=Path(sys.argv[3]),"
+        " topology=Path(sys.argv[4]))\n"
+        "enter_control(s); LabInjector(s).restore_power(['web-dc1'])\n"
+    )
+    arguments = [standing.instance, *map(str, (standing.state, standing.cache, standing.topology))]
+    subprocess.run([sys.executable, "-c", script, *arguments], env=environment(standing), check=True, timeout=60)
+    assert on("web-dc1", "hostname").strip() == "web-dc1"
+    assert injector.leftovers() == ()
+
+
+def test_a_link_cut_is_silent_and_its_repair_is_heard(injector: LabInjector, on: On) -> None:
+    injector.cut_link("carrier-a", "dc1")
+    assert injector.prove_link_silence("carrier-a", "dc1", seconds=1.0).proven
+    assert injector.leftovers() == ("link cut: carrier-a dc1",)
+    injector.repair_link("carrier-a", "dc1")
+    assert injector.leftovers() == ()
+    assert not injector.prove_link_silence("carrier-a", "dc1", seconds=1.0).proven
+    on("web-dc1", "ping -c1 -W2 198.18.1.1")
+
+
+def test_a_wire_that_is_down_without_a_fault_on_record_is_named(standing: LabSettings, injector: LabInjector) -> None:
+    subprocess.run(["ip", "-n", standing.wires, "link", "set", "vault.lan", "down"], check=True)
+    named = injector.leftovers()
+    subprocess.run(["ip", "-n", standing.wires, "link", "set", "vault.lan", "up"], check=True)
+    assert named == ("wire down: vault.lan",)
+
+
+@pytest.mark.parametrize("where", ["dc9", "../dc1", "-x", "$(reboot)"])
+def test_an_unknown_place_is_refused_before_anything_happens(
+    standing: LabSettings, secondsite: Secondsite, where: str
+) -> None:
+    refused = secondsite("lab", "fault", "cut-power", "--", where)
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr
+    assert secondsite("lab", "fault", "list").stdout == ""
+
+
+def test_the_cut_and_the_return_of_a_whole_site_take_seconds(injector: LabInjector, tmp_path: Path) -> None:
+    begun = time.monotonic()
+    injector.cut_power(["dc2"])
+    cut = time.monotonic()
+    injector.restore_power(["dc2"])
+    assert cut - begun < 1.0
+    assert time.monotonic() - cut < 10.0
