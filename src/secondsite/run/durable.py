@@ -147,6 +147,22 @@ class DurableJournal(Notebook):
         os.close(self._held)
 
 
+def recorded_attempts(path: Path, run: str) -> Sequence[Attempt]:
+    """Return every attempt of a run from a journal that another process may be using. Starts no engine."""
+    from dbos import DBOSClient, DBOSPortableJSONSerializer  # noqa: PLC0415  as above
+
+    url = f"sqlite:///{path}"
+    with _store_errors():
+        client = DBOSClient(
+            system_database_url=url, system_database_engine=_engine(url), serializer=DBOSPortableJSONSerializer()
+        )
+        try:
+            rows = client.list_workflows(workflow_id_prefix=f"{run}/")
+        finally:
+            client.destroy()
+    return [_attempt_from(row.workflow_id, row.input, row.output) for row in rows]
+
+
 def _attempt_from(name: str, given: Any, output: Any) -> Attempt:
     key, number = name.rsplit("#", 1)
     run, step = key.split("/", 1)

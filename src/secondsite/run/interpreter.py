@@ -39,6 +39,7 @@ from .rules import (
     ended_state,
     exit_code_of,
     fold,
+    reasons_in,
     resolved,
 )
 from .stop import Stop
@@ -373,8 +374,7 @@ class Interpreter:
         return self._result(RunState.INTERRUPTED, self._stop.exit_code)
 
     def _result(self, state: RunState, exit_code: int) -> RunResult:
-        bad = {name: record for name, record in self._records.items() if record.state.ended_badly}
-        reasons = [f"{name}: {_why(record)}" for name, record in bad.items()]
+        reasons = reasons_in(self._records)
         return RunResult(run=self._run, state=state, exit_code=exit_code, steps=dict(self._records), reasons=reasons)
 
     def _change(
@@ -398,10 +398,6 @@ class Interpreter:
         )
         for observe in self._kit.observers:
             observe(transition)
-
-
-def _why(record: StepRecord) -> str:
-    return "; ".join(record.reasons) or (record.result.error if record.result else "") or record.state.value
 
 
 def _reraise(error: BaseException) -> None:

@@ -194,6 +194,16 @@ def ended_state(plan: Plan, records: Mapping[str, StepRecord]) -> RunState:
     return RunState.REFUSED if bad == {StepState.REFUSED} else RunState.FAILED
 
 
+def reasons_in(records: Mapping[str, StepRecord]) -> tuple[str, ...]:
+    """Say of every step that ended badly why."""
+    bad = {name: record for name, record in records.items() if record.state.ended_badly}
+    return tuple(f"{name}: {_why(record)}" for name, record in bad.items())
+
+
+def _why(record: StepRecord) -> str:
+    return "; ".join(record.reasons) or (record.result.error if record.result else "") or record.state.value
+
+
 def result_body(result: StepResult) -> dict[str, object]:
     """Return a result as it is recorded."""
     return {

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from ..errors import JournalError, UsageError
 from ..plan.model import Plan
-from ..run.durable import DurableJournal, Notebook
+from ..run.durable import DurableJournal, Notebook, recorded_attempts
 from ..run.interpreter import Kit
 from ..run.model import Answer, Note, NoteKind, RunResult, RunState
 from ..run.ports import Clock, Observer, Registry, StandingOrders
-from ..run.rules import fold, run_state
+from ..run.rules import exit_code_of, fold, reasons_in, run_state
 from ..run.service import abort_run, answer_gate, open_gates, resume_run, start_run
 from ..run.stop import Stop
 from .folders import Folders, RunFolder
@@ -85,6 +85,15 @@ class RunStore:
         """Return what was noted of a run."""
         with self._notebook() as book:
             return book.notes(folder.id) if book else ()
+
+    def steps(self, folder: RunFolder) -> RunResult:
+        """Return where every step of a run stands, be it under way in another process or ended."""
+        with self._existing_notebook() as book:
+            notes = book.notes(folder.id)
+        attempts = recorded_attempts(self.state / JOURNAL_NAME, folder.id)
+        state, records = run_state(notes), fold(folder.plan(), attempts, notes)
+        code = exit_code_of(state, records)
+        return RunResult(run=folder.id, state=state, exit_code=code, steps=records, reasons=reasons_in(records))
 
     def answer(self, folder: RunFolder, *, gate: str, who: str, granted: bool) -> None:
         """Record a person's answer to a gate; see ``run.service.answer_gate``."""
@@ -171,13 +180,6 @@ class Session:
         if not (self._store.state / JOURNAL_NAME).exists():
             raise self._store.lost()
         return resume_run(folder.plan(), run=folder.id, kit=self._kit(folder, crew), stop=stop)
-
-    def steps(self, folder: RunFolder) -> RunResult:
-        """Return where every step of a run stands, without going on with it."""
-        journal, plan = self._opened(), folder.plan()
-        notes = journal.notes(folder.id)
-        records = fold(plan, journal.attempts(folder.id), notes)
-        return RunResult(run=folder.id, state=run_state(notes), exit_code=0, steps=records)
 
     def close(self) -> None:
         """Let go of the journal."""

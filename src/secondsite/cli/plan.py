@@ -1,0 +1,105 @@
+"""``secondsite plan``: print what a runbook would do. Performs nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..errors import UsageError
+from ..plan.document import milliseconds, plan_document
+from ..plan.model import Plan, Step
+from ..plan.rules import critical_path, flags
+from .terminal import clean, emit, emit_json, estate_option, json_option
+
+Durations = Mapping[str, dt.timedelta]
+
+
+@click.command()
+@click.argument("runbook")
+@click.option("--from", "origin", metavar="SITE", help="The site that workloads leave.")
+@click.option("--to", "target", metavar="SITE", help="The site that workloads go to.")
+@estate_option
+@click.option("--format", "form", type=click.Choice(["text", "json", "html", "md"]), default="text", show_default=True)
+@json_option
+def plan(*, runbook: str, origin: str | None, target: str | None, estate: Path, form: str, as_json: bool) -> int:
+    """Print what RUNBOOK would do: steps, hosts, guards, approvals, critical path. Performs nothing.
+
+    With --format md or html it is the procedure a person can carry out by hand.
+    """
+    from .. import app  # noqa: PLC0415  what the app imports takes longer than --help may
+    from ..plan.load import load_plan  # noqa: PLC0415
+
+    loaded = app.estate(estate)
+    built = load_plan(runbook, directory=app.RUNBOOKS, root=app.PROJECT, estate=loaded, origin=origin, target=target)
+    try:
+        measured = app.run_store(loaded).durations(runbook)
+    except UsageError:  # a plan needs no state; without it there are just no earlier runs to predict from
+        measured = {}
+    show_plan(built, measured, form="json" if as_json else form)
+    return 0
+
+
+def show_plan(built: Plan, measured: Durations, *, form: str) -> None:
+    """Print a plan on standard output in one of the four forms."""
+    if form == "json":
+        emit_json(plan_json(built, measured))
+    elif form == "text":
+        _print_text(built, measured)
+    else:
+        from ..reports.plan_page import plan_html, plan_markdown  # noqa: PLC0415  jinja2 is needed for these alone
+
+        emit(plan_html(built, measured) if form == "html" else plan_markdown(built, measured))
+
+
+def plan_json(built: Plan, measured: Durations) -> dict[str, object]:
+    """Return the plan as ``plan --json`` prints it: the document, the prediction, and what to look at twice."""
+    path = critical_path(built, measured=measured)
+    return {
+        **plan_document(built),
+        "critical_path": {"steps": list(path.steps), "predicted_ms": milliseconds(path.duration)},
+        "flags": list(flags(built)),
+    }
+
+
+def _print_text(built: Plan, measured: Durations) -> None:
+    console = Console(highlight=False)
+    path = critical_path(built, measured=measured)
+    direction = f" from {built.origin} to {built.target}" if built.origin else ""
+    console.print(Text(clean(f"{built.title}{direction}"), style="bold"))
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "step", "hosts", "after", "guards and approvals", "undone by", "predicted"):
+        table.add_column(heading, overflow="fold")
+    for step in built.steps:
+        table.add_row(*_row(step, measured, critical=step.name in path.steps))
+    console.print(table)
+    console.print(Text(clean(f"\nCritical path: {' > '.join(path.steps)}"), overflow="fold"))
+    console.print(f"Predicted: {path.duration.total_seconds():.1f} s, without the time people take to answer.")
+    for flag in flags(built):
+        console.print(Text(clean(f"Look at this twice: {flag}"), style="yellow"))
+    console.print(f"Plan digest: {built.digest}", soft_wrap=True)
+    console.print("Nothing was performed.")
+
+
+def _row(step: Step, measured: Durations, *, critical: bool) -> tuple[Text, ...]:
+    conditions = [guard.name for guard in step.guards]
+    if step.gate:
+        order = " or standing order" if step.gate.standing_order else ""
+        conditions.append(f"consent of {step.gate.persons}{order}")
+    undo = "only reads" if step.reads_only else step.undo.name if step.undo else "irreversible"
+    took = measured.get(step.name, step.expected).total_seconds()
+    cells = (
+        "*" if critical else "",
+        f"{step.name}\n{step.title}",
+        ", ".join(step.hosts) or "-",
+        ", ".join(step.after) or "-",
+        ", ".join(conditions) or "-",
+        undo,
+        f"{took:.1f} s" + ("" if step.name in measured else " (expected)"),
+    )
+    return tuple(Text(clean(cell)) for cell in cells)

@@ -1,0 +1,267 @@
+"""``secondsite run``, ``runs`` and ``approve``."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..errors import Refused, UsageError
+from ..run.model import RunResult, RunState, StepRecord, StepState, Transition
+from ..run.stop import Stop
+from .terminal import clean, emit_json, estate_option, json_option, say
+
+if TYPE_CHECKING:
+    from ..estate.model import Estate
+    from ..store.runs import RunStore, RunSummary
+
+_STYLES = {
+    RunState.DONE: "bold green",
+    RunState.FAILED: "bold red",
+    RunState.REFUSED: "bold red",
+    RunState.ABORTED: "bold yellow",
+    RunState.INTERRUPTED: "bold yellow",
+    RunState.OPEN: "bold cyan",
+}
+_yes_option = click.option("--yes", is_flag=True, help="Do not ask (needed on a real estate without a terminal).")
+
+
+@click.command()
+@click.argument("runbook")
+@click.option("--from", "origin", metavar="SITE", help="The site that workloads leave.")
+@click.option("--to", "target", metavar="SITE", help="The site that workloads go to.")
+@estate_option
+@_yes_option
+@json_option
+def run(*, runbook: str, origin: str | None, target: str | None, estate: Path, yes: bool, as_json: bool) -> int:
+    """Run RUNBOOK, durably: after a crash or Ctrl-C, `secondsite runs resume` goes on where it was."""
+    from .. import app  # noqa: PLC0415  what the app imports takes longer than --help may
+    from ..plan.load import load_plan  # noqa: PLC0415
+
+    loaded = app.estate(estate)
+    plan = load_plan(runbook, directory=app.RUNBOOKS, root=app.PROJECT, estate=loaded, origin=origin, target=target)
+    _ask_first(loaded, f"run {runbook}" + (f" from {origin} to {target}" if origin else ""), yes=yes)
+    store, stop = app.run_store(loaded), Stop()
+    with stop.on_signals(), store.session(purpose=runbook) as session, app.crew(loaded, (_Teller(as_json),)) as crew:
+        folder = session.begin(plan)
+        say(f"run {folder.id} of plan {plan.digest[:12]}")
+        result = session.start(folder, crew, stop=stop)
+    return _finish(result, as_json=as_json)
+
+
+@click.group()
+def runs() -> None:
+    """List, show, resume and abort runs."""
+
+
+@runs.command("list")
+@estate_option
+@json_option
+def list_runs(*, estate: Path, as_json: bool) -> int:
+    """List every run, newest last."""
+    store = _store(estate)
+    found = store.summaries()
+    holder = store.holder()
+    if as_json:
+        emit_json({"runs": [_summary_json(summary) for summary in found], "at_work": holder})
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "state", "waits for"):
+        table.add_column(heading, overflow="fold")
+    for summary in found:
+        state = Text(summary.state.value, style=_STYLES[summary.state]) if summary.state else Text("-")
+        table.add_row(clean(summary.folder.id), state, clean(", ".join(summary.gates)))
+    Console(highlight=False).print(table)
+    say(f"at work: {holder}" if holder else "nothing is at work on this estate")
+    return 0
+
+
+@runs.command()
+@click.argument("number", metavar="RUN")
+@estate_option
+@json_option
+def show(*, number: str, estate: Path, as_json: bool) -> int:
+    """Show where every step of RUN stands."""
+    store = _store(estate)
+    folder = store.folders.find(number)
+    if not folder.has_plan():
+        raise UsageError(f"{folder.id} is not the run of a plan", next_step=f"its records are in {folder.records}")
+    _show(store.steps(folder), as_json=as_json)
+    return 0
+
+
+@runs.command()
+@click.argument("number", metavar="[RUN]", required=False)
+@estate_option
+@_yes_option
+@json_option
+def resume(*, number: str | None, estate: Path, yes: bool, as_json: bool) -> int:
+    """Go on with RUN where it was; without RUN, with the only one that is open."""
+    from .. import app  # noqa: PLC0415  what the app imports takes longer than --help may
+
+    loaded = app.estate(estate)
+    store, stop = app.run_store(loaded), Stop()
+    with stop.on_signals(), store.session(purpose=f"resume {number or ''}".strip()) as session:
+        folder = store.folders.find(number) if number else store.the_open_run()
+        _ask_first(loaded, f"resume {folder.id}", yes=yes)
+        with app.crew(loaded, (_Teller(as_json),)) as crew:
+            result = session.resume(folder, crew, stop=stop)
+    return _finish(result, as_json=as_json)
+
+
+@runs.command()
+@click.argument("number", metavar="[RUN]", required=False)
+@click.option("--as", "who", metavar="NAME", default=getpass.getuser, help="Who aborts it.")
+@estate_option
+@json_option
+def abort(*, number: str | None, who: str, estate: Path, as_json: bool) -> int:
+    """End RUN: nothing more is started, and nothing is taken back. Shows what would undo what was done."""
+    store = _store(estate)
+    folder = store.folders.find(number) if number else store.the_open_run()
+    store.abort(folder, who=who)
+    result = store.steps(folder)
+    undo = {step.name: step.undo.name if step.undo else None for step in folder.plan().steps if not step.reads_only}
+    changed = {name: undo.get(name) for name, record in result.steps.items() if record.result and record.result.changed}
+    if as_json:
+        emit_json({"run": folder.id, "aborted_by": who, "changed": changed})
+        return 0
+    say(f"{folder.id}: no further step is started")
+    for name, action in changed.items():
+        say(f"{name} was done; " + (f"undone by: {action}" if action else "nothing undoes it"))
+    return 0
+
+
+@click.command()
+@click.argument("number", metavar="RUN")
+@click.argument("gate")
+@click.option("--yes/--no", "granted", default=None, help="Consent, or refuse.")
+@click.option("--as", "who", metavar="NAME", required=True, help="Who answers.")
+@estate_option
+@json_option
+def approve(*, number: str, gate: str, granted: bool | None, who: str, estate: Path, as_json: bool) -> int:
+    """Answer GATE of RUN. The answer is bound to the run's plan and reaches a waiting run at once.
+
+    A gate named in-doubt:STEP#N asks whether that step happened: --yes it did, --no it did not.
+    """
+    if granted is None:
+        raise UsageError("say --yes or --no", not_done="the gate was not answered")
+    store = _store(estate)
+    folder = store.folders.find(number)
+    store.answer(folder, gate=gate, who=who, granted=granted)
+    if as_json:
+        emit_json({"run": folder.id, "gate": gate, "who": who, "granted": granted})
+    else:
+        say(f"{who} said {'yes' if granted else 'no'} to {gate} of {folder.id}")
+    return 0
+
+
+def _store(estate: Path) -> RunStore:
+    from .. import app  # noqa: PLC0415  as above
+
+    return app.run_store(app.estate(estate))
+
+
+def _ask_first(estate: Estate, what: str, *, yes: bool) -> None:
+    """On a real estate a person says go; the lab never asks, and without a terminal nobody is waited for."""
+    if yes or (Path(estate.directory) / "lab.yml").exists():
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{what} on {estate.name} needs a word from you", next_step="add --yes, or use a terminal")
+    if not click.confirm(f"{what} on {estate.name}?", err=True):
+        raise Refused("you said no")
+
+
+class _Teller:
+    """Says every change of a step on standard error."""
+
+    def __init__(self, quiet: bool) -> None:
+        """Say nothing when the caller wants JSON."""
+        self._quiet = quiet
+
+    def __call__(self, transition: Transition, /) -> None:
+        """Say one."""
+        if self._quiet:
+            return
+        told = transition.detail
+        extra = told.get("error") or told.get("reasons") or told.get("no_standing_order") or ""
+        style = "red" if transition.state.ended_badly else ""
+        say(f"{transition.step}: {transition.state.value} {extra}".rstrip(), style=style)
+        if transition.state in {StepState.WAITING, StepState.IN_DOUBT} and "gate" in told:
+            say(f"  answer with: secondsite approve {transition.run} {told['gate']} --yes|--no --as NAME", style="bold")
+
+
+def _finish(result: RunResult, *, as_json: bool) -> int:
+    _show(result, as_json=as_json)
+    if result.state is RunState.INTERRUPTED:
+        say("interrupted; go on with: secondsite runs resume")
+    return result.exit_code
+
+
+def _show(result: RunResult, *, as_json: bool) -> None:
+    if as_json:
+        emit_json(result_json(result))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("step", "state", "tries", "consent", "why"):
+        table.add_column(heading, overflow="fold")
+    for name, record in result.steps.items():
+        why = "; ".join(record.reasons) or (record.result.error if record.result else "")
+        style = "red" if record.state.ended_badly else ""
+        table.add_row(
+            clean(name), Text(record.state.value, style=style), str(record.attempts), _consent(record), clean(why)
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(Text.assemble(f"\nRun {clean(result.run)}: ", (result.state.value, _STYLES[result.state])))
+
+
+def result_json(result: RunResult) -> dict[str, object]:
+    """Return a run as ``--json`` prints it."""
+    return {
+        "run": result.run,
+        "state": result.state.value,
+        "exit_code": result.exit_code,
+        "reasons": list(result.reasons),
+        "steps": [
+            {
+                "step": name,
+                "state": record.state.value,
+                "attempts": record.attempts,
+                "changed": record.result.changed if record.result else None,
+                "error": record.result.error if record.result else "",
+                "reasons": list(record.reasons),
+                "consent": _consent_json(record),
+            }
+            for name, record in result.steps.items()
+        ],
+    }
+
+
+def _consent(record: StepRecord) -> str:
+    if record.consent is None:
+        return ""
+    how = "standing order of " if record.consent.standing_order else ""
+    return clean(f"{how}{', '.join(record.consent.by)} after {record.consent.waited_ms / 1000:.1f} s")
+
+
+def _consent_json(record: StepRecord) -> dict[str, object] | None:
+    consent = record.consent
+    if consent is None:
+        return None
+    return {
+        "granted": consent.granted,
+        "by": list(consent.by),
+        "standing_order": consent.standing_order or None,
+        "waited_ms": consent.waited_ms,
+    }
+
+
+def _summary_json(summary: RunSummary) -> dict[str, object]:
+    state = summary.state.value if summary.state else None
+    return {"run": summary.folder.id, "number": summary.folder.number, "state": state, "gates": list(summary.gates)}
