@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-CODE = ("src", "tests", "runbooks", "drtests", "benchmarks")
+CODE = ("src", "tests", "runbooks", "drtests", "benchmarks", "docs")
 QUICK = "not lab and not slow and not nightly"
 SHOWN_LINES = 60
 SECONDS_TO_CLEAN_UP = 60
@@ -58,7 +58,11 @@ def tool(name: str, *argv: str) -> Stage:
 
 def suite(name: str, folders: Sequence[str], marks: str, *, minutes: int = 10) -> Stage:
     present = [folder for folder in folders if (ROOT / folder).exists()]
-    return Stage(name=name, argv=("pytest", "-q", "-m", marks, *(present or folders)), minutes=minutes)
+    return Stage(
+        name=name,
+        argv=("pytest", "-q", "--timeout", str(minutes * 30), "-m", marks, *(present or folders)),
+        minutes=minutes,
+    )
 
 
 def fast_stages() -> list[Stage]:
@@ -66,8 +70,8 @@ def fast_stages() -> list[Stage]:
     typed = [folder for folder in ("src", "tests", "runbooks") if folder in code]
     return [
         tool("types", "mypy", *typed),
-        suite("unit", ["tests/unit"], QUICK),
-        suite("contract and shape", ["tests/contract", "tests/replay", "tests/architecture"], QUICK),
+        suite("unit", ["tests/unit"], QUICK, minutes=4),
+        suite("contract and shape", ["tests/contract", "tests/replay", "tests/architecture"], QUICK, minutes=4),
         tool("import layers", "lint-imports", "--no-cache"),
         tool("format", "ruff", "format", "--check", *code),
         tool("lint", "ruff", "check", *code),

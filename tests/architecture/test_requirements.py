@@ -1,0 +1,61 @@
+"""What is installed is what was locked, and nothing says where it came from."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
+
+
+def pins(lock: str) -> dict[str, set[tuple[Version, str]]]:
+    """Return each package of a lock with its versions, and for each the condition under which it is meant."""
+    found: dict[str, set[tuple[Version, str]]] = {}
+    pattern = r"^([A-Za-z0-9._-]+)==(\S+?)(?: ; (.+?))? \\$"
+    for name, version, marker in re.findall(pattern, (ROOT / "requirements" / lock).read_text("utf-8"), re.MULTILINE):
+        found.setdefault(canonicalize_name(name), set()).add((Version(version), marker))
+    return found
+
+
+def wanted(*extras: str) -> list[Requirement]:
+    words = [*PROJECT["dependencies"], *(word for extra in extras for word in PROJECT["optional-dependencies"][extra])]
+    return [Requirement(word) for word in words]
+
+
+@pytest.mark.parametrize("requirement", wanted("fast", "dev"), ids=str)
+def test_every_dependency_has_a_floor(requirement: Requirement) -> None:
+    assert any(part.operator in {">=", "=="} for part in requirement.specifier)
+
+
+@pytest.mark.parametrize(("lock", "extras"), [("main.lock", ["fast"]), ("dev.lock", ["fast", "dev"])])
+def test_every_dependency_is_in_the_lock_at_an_allowed_version(lock: str, extras: list[str]) -> None:
+    locked = pins(lock)
+
+    for requirement in wanted(*extras):
+        versions = {version for version, _ in locked.get(canonicalize_name(requirement.name), set())}
+        assert versions, f"{requirement.name} is not in {lock}: ./requirements/compile"
+        assert all(requirement.specifier.contains(version, prereleases=True) for version in versions), requirement
+
+
+def test_an_environment_made_for_tests_also_runs_the_product() -> None:
+    main, dev = pins("main.lock"), pins("dev.lock")
+
+    assert {name: dev.get(name) for name in main} == main
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_a_lock_pins_every_package_with_hashes_and_names_no_host(lock: Path) -> None:
+    text = lock.read_text(encoding="utf-8")
+    entries = re.split(r"\n(?=[A-Za-z0-9])", text)[1:]
+
+    assert entries
+    assert all(re.match(r"[A-Za-z0-9._-]+==", entry) and "--hash=sha256:" in entry for entry in entries)
+    assert not re.search(r"://|--(extra-)?index-url|--find-links|@ ", text)
