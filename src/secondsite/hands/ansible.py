@@ -179,9 +179,14 @@ class AnsibleDoor:
 
     def _environment(self, play: Play, directory: Path, temporary: Path, *, artifacts: str) -> dict[str, str]:
         """Return all that ansible-playbook sees; nothing of the controller's own environment is among it."""
-        strategy = {"ANSIBLE_BECOME": "True"}
+        strategy = {"ANSIBLE_BECOME": "True", "ANSIBLE_TIMEOUT": "10"}
         if self._strategies is not None:
-            strategy = {"ANSIBLE_STRATEGY": "mitogen_linear", "ANSIBLE_STRATEGY_PLUGINS": str(self._strategies)}
+            # the time-out covers ssh, sudo and Python's start; a dead host is found sooner, by ssh_config's
+            strategy = {
+                "ANSIBLE_STRATEGY": "mitogen_linear",
+                "ANSIBLE_STRATEGY_PLUGINS": str(self._strategies),
+                "ANSIBLE_TIMEOUT": "60",
+            }
         binaries = Path(sys.executable).parent
         base = scrubbed_environment()
         return {
@@ -203,7 +208,6 @@ class AnsibleDoor:
             "ANSIBLE_SSH_ARGS": f"-F {_argument(self._trust.ssh_config)} -o ControlMaster=auto -o ControlPersist=30s",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(temporary / "cp"),
             "ANSIBLE_SSH_CONTROL_PATH": "%(directory)s/%%C",
-            "ANSIBLE_TIMEOUT": "10",
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_RETRY_FILES_ENABLED": "False",
             "ANSIBLE_DEPRECATION_WARNINGS": "False",

@@ -49,7 +49,13 @@ class FirstContact:
         contacted = self.door.first_contact(hosts, directory=_work(context), now=self.now(), timeout=context.timeout)
         reached = [str(host.name) for host in hosts if host.name not in contacted.unreachable]
         _require_contact(contacted, reached=reached)
-        detail = {"reached": reached, "made": list(contacted.made), "unreachable": dict(contacted.unreachable)}
+        said = f"{len(contacted.made)} of {len(hosts)} hosts were new"
+        detail = {
+            "said": said if contacted.made else f"nothing to change: {said}",
+            "reached": reached,
+            "made": list(contacted.made),
+            "unreachable": dict(contacted.unreachable),
+        }
         return Outcome(changed=bool(contacted.made), detail=detail)
 
     def look(self, arguments: Json, *, key: str, context: StepContext) -> Seen:  # noqa: ARG002  the arguments name it
@@ -153,7 +159,7 @@ def _require_no_failure(converged: Converged) -> None:
     more = f" (and {len(converged.failures) - 1} more)" if len(converged.failures) > 1 else ""
     raise ActionError(
         f"{first.host}: task {first.task!r} failed: {first.said}{more}",
-        effect=Effect.UNKNOWN,
+        effect=Effect.APPLIED,  # in part: Ansible told of every task what came of it
         retryable=True,
         next_step="mend the cause, then provision again: what is done already is not done twice",
     )
