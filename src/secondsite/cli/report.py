@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ def report(*, run: str, kind: str, output: Path | None, estate: Path) -> int:
         return 0
     text = _render(kind, files, _seal_of(folder))
     if output is None:
-        click.get_text_stream("stdout", encoding="utf-8").write(text)
+        sys.stdout.write(text)
         return 0
     try:
         output.write_text(text, encoding="utf-8")
