@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import JournalError
 from . import boot, leftovers, netns, processes, ready
 from .image import ensure_image, image_key, image_path
 from .keys import ensure_keys
@@ -119,8 +121,9 @@ def down(settings: LabSettings) -> tuple[Leftover, ...]:
 
 def _clear(settings: LabSettings) -> None:
     """End every process, mount, device, namespace and group of the lab, and remove the hosts' files."""
-    if settings.home.is_dir():
-        set_phase(settings, Phase.STOPPING)
+    with contextlib.suppress(JournalError):  # a full disk or a broken state file must not stop the way out of it
+        if settings.home.is_dir():
+            set_phase(settings, Phase.STOPPING)
     boot.stop_all(settings)
     hosts = settings.home / "hosts"
     if hosts.is_dir() and not leftovers.mounts_below(hosts):

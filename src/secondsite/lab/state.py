@@ -47,7 +47,7 @@ def read_state(settings: LabSettings) -> LabState:
         raise JournalError(
             f"the lab's state {path} cannot be understood: {error}",
             not_done="nothing was attempted",
-            next_step=f"remove {path} and run: secondsite lab up",
+            next_step="secondsite lab down, then: secondsite lab up",
         ) from error
 
 

@@ -85,6 +85,16 @@ def test_ctrl_c_during_up_ends_without_a_traceback_and_up_works_again(
     assert secondsite("lab", "up").returncode == 0
 
 
+def test_down_works_when_the_state_file_is_broken(
+    standing: LabSettings, topology: Topology, secondsite: Secondsite
+) -> None:
+    (standing.home / "lab.json").write_text("{", encoding="utf-8")
+    assert "cannot be understood" in secondsite("lab", "up").stderr
+    assert secondsite("lab", "down").returncode == 0
+    assert leftovers.leftovers(standing, topology) == ()
+    assert secondsite("lab", "up").returncode == 0
+
+
 def test_up_works_after_every_guest_was_killed_and_half_the_namespaces_were_removed(
     standing: LabSettings, topology: Topology, secondsite: Secondsite
 ) -> None:
@@ -111,17 +121,18 @@ def test_a_saved_lab_comes_back_with_its_files_its_disks_and_its_services(
     standing: LabSettings, on: On, secondsite: Secondsite
 ) -> None:
     pins = standing.known_hosts.read_text(encoding="utf-8")
-    on("web-dc1", "echo saved > /root/mark && rm /root/.profile && systemctl enable --now chrony")
+    on("web-dc1", "echo saved > /root/mark && rm /root/.profile && systemctl enable --now nginx")
     on("db-dc1", "echo saved > /srv/postgresql/mark")
     assert secondsite("lab", "save", "labtest-state").returncode == 0
     assert on("web-dc1", "cat /root/mark").strip() == "saved"
-    on("web-dc1", "echo later > /root/mark && systemctl disable --now chrony")
+    on("web-dc1", "echo later > /root/mark && systemctl disable --now nginx")
     on("db-dc1", "echo later > /srv/postgresql/mark; sync")
     service.down(standing)
     begun = time.monotonic()
     assert secondsite("lab", "restore", "labtest-state").returncode == 0
     assert time.monotonic() - begun < 15
-    assert on("web-dc1", "cat /root/mark; test ! -e /root/.profile && systemctl is-active chrony") == "saved\nactive\n"
+    assert on("web-dc1", "cat /root/mark; test ! -e /root/.profile") == "saved\n"
+    assert on("web-dc1", "systemctl is-system-running --wait; systemctl is-active nginx") == "running\nactive\n"
     assert on("db-dc1", "cat /srv/postgresql/mark").strip() == "saved"
     assert standing.known_hosts.read_text(encoding="utf-8") == pins
 
