@@ -182,6 +182,7 @@ class Interpreter:
     # --- effects, in threads ----------------------------------------------------------------------
 
     def _start(self, step: Step) -> None:
+        self._heed_stop()
         if self._halted:
             return
         record = self._records[step.name]

@@ -1,0 +1,97 @@
+"""Each runbook is crashed before and after each of its effects. A new file in ``runbooks/`` is found by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from secondsite.estate.load import load_estate
+from secondsite.plan.load import known_runbooks, load_plan, load_runbook
+from secondsite.plan.model import Plan
+from secondsite.run.model import Answer, RunState, StepState, Transition
+from secondsite.run.rules import came_out_well
+from secondsite.run.service import answer_gate
+from secondsite.sim.crash import Crash, CrashPoint
+from secondsite.sim.facts import favourable_facts
+from secondsite.sim.world import SimulatedEngine, SimulatedWorld, at_once
+
+ROOT = Path(__file__).resolve().parents[3]
+RUNBOOKS = ROOT / "runbooks"
+NAMES = known_runbooks(RUNBOOKS)
+
+
+@cache
+def plan_of(name: str) -> Plan:
+    estate = load_estate(ROOT / "inventories" / "lab")
+    directed = load_runbook(name, directory=RUNBOOKS).intent.has_direction
+    origin, target = ("dc1", "dc2") if directed else (None, None)
+    return load_plan(name, directory=RUNBOOKS, root=ROOT, estate=estate, origin=origin, target=target)
+
+
+def engine_for(plan: Plan, crash: CrashPoint | None = None) -> SimulatedEngine:
+    world = SimulatedWorld(finds=favourable_facts(plan), crash=crash)
+    return SimulatedEngine(plan=plan, world=world, launch=at_once)
+
+
+def a_person_who_looks(engine: SimulatedEngine) -> Callable[[Transition], None]:
+    """Answer truthfully when no probe can tell whether a step happened."""
+
+    def answer(transition: Transition, /) -> None:
+        gate = transition.detail.get("gate")
+        if transition.state is StepState.IN_DOUBT and gate is not None:
+            happened = f"{engine.run}/{transition.step}" in engine.world.effects
+            for who in ("ana", "bo"):
+                word = Answer(
+                    run=engine.run,
+                    gate=str(gate),
+                    plan_digest=engine.plan.digest,
+                    who=who,
+                    granted=happened,
+                    at=engine.clock.now().isoformat(),
+                )
+                answer_gate(word, run=engine.run, plan=engine.plan, journal=engine.journal)
+
+    return answer
+
+
+def crash_points() -> Iterator[tuple[str, str, str]]:
+    for name in NAMES:
+        for step in plan_of(name).steps:
+            yield from ((name, step.name, moment) for moment in ("before", "after"))
+
+
+def test_there_are_runbooks() -> None:
+    assert NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_runbook_that_is_not_disturbed_performs_every_step_once(name: str) -> None:
+    plan = plan_of(name)
+    engine = engine_for(plan)
+    result = engine.drive()
+    assert result.state is RunState.DONE, result.reasons
+    assert sorted(engine.world.asked) == sorted(step.name for step in plan.steps)
+
+
+@pytest.mark.parametrize(("name", "step", "moment"), list(crash_points()))
+def test_a_run_resumed_after_a_crash_applies_each_effect_once(name: str, step: str, moment: str) -> None:
+    plan = plan_of(name)
+    undisturbed = engine_for(plan).drive()
+    engine = engine_for(plan, CrashPoint(step=step, moment=moment))
+    with pytest.raises(Crash):
+        engine.drive()
+    completed = {a.key.step for a in engine.journal.attempts(engine.run) if a.result is not None}
+    asked_before = list(engine.world.asked)
+
+    result = engine.drive(observers=(a_person_who_looks(engine),))
+
+    assert result.state is RunState.DONE, result.reasons
+    assert sorted(engine.world.effects) == sorted(f"{engine.run}/{one.name}" for one in plan.steps)
+    asked_again = engine.world.asked[len(asked_before) :]
+    assert completed.isdisjoint(asked_again), "a completed step is not attempted again"
+    assert {n for n in asked_again if n in asked_before} <= {step}
+    assert all(came_out_well(one, result.steps[one.name]) for one in plan.steps)
+    assert result.facts == undisturbed.facts

@@ -1,0 +1,373 @@
+"""Runs in the simulated world."""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secondsite.errors import (
+    ActionError,
+    ActionTimeout,
+    Effect,
+    JournalError,
+    Refused,
+    StepMismatch,
+    Unreachable,
+    UsageError,
+)
+from secondsite.plan.builder import call, gate, guard, result_of
+from secondsite.plan.document import sealed
+from secondsite.plan.model import Intent, Plan, Step
+from secondsite.run.interpreter import Kit
+from secondsite.run.model import Answer, Json, NoteKind, RunState, StepState, Transition
+from secondsite.run.ports import Outcome, Registry, StepContext
+from secondsite.run.rules import answer_body
+from secondsite.run.service import abort_run, answer_gate, resume_run, start_run
+from secondsite.run.stop import Stop
+from secondsite.sim.crash import Crash, CrashPoint
+from secondsite.sim.world import Behaviour, OrdersFor, SimulatedEngine, SimulatedWorld, at_once
+
+
+def plan_of(*steps: Step) -> Plan:
+    return sealed(
+        Plan(
+            runbook="example",
+            title="An example",
+            intent=Intent.PROVISION,
+            estate="two-sites",
+            estate_digest="",
+            origin=None,
+            target=None,
+            steps=steps,
+            pins={},
+            digest="",
+        )
+    )
+
+
+ONE = Step(name="one", title="", call=call("act"), hosts=(), probe=call("look"))
+TWO = Step(name="two", title="", call=call("act"), hosts=(), after=("one",), probe=call("look"))
+
+
+def raising(error: Exception) -> Behaviour:
+    def behave(_arguments: Json, _context: StepContext) -> Outcome:
+        raise error
+
+    return behave
+
+
+def engine_for(plan: Plan, **world: object) -> SimulatedEngine:
+    return SimulatedEngine(plan=plan, world=SimulatedWorld(**world), launch=at_once)  # type: ignore[arg-type]
+
+
+def say(engine: SimulatedEngine, gate: str, who: str, *, granted: bool = True, digest: str = "") -> None:
+    word = Answer(
+        run=engine.run, gate=gate, plan_digest=digest or engine.plan.digest, who=who, granted=granted, at="2026-01-01"
+    )
+    answer_gate(word, run=engine.run, plan=engine.plan, journal=engine.journal)
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "exit_code"),
+    [
+        pytest.param(ActionError("no", effect=Effect.NONE), StepState.FAILED, 3, id="failed"),
+        pytest.param(ActionError("half", effect=Effect.APPLIED), StepState.FAILED, 3, id="failed-after-applying"),
+        pytest.param(Unreachable("silent"), StepState.FAILED, 4, id="unreachable"),
+        pytest.param(Refused("the lease is held"), StepState.FAILED, 5, id="refused-by-the-action"),
+        pytest.param(ActionTimeout("no answer"), StepState.NOT_VERIFIED, 3, id="timeout-and-the-probe-denies"),
+        pytest.param(ZeroDivisionError("bug"), StepState.NOT_VERIFIED, 1, id="a-defect"),
+        pytest.param(OSError(errno.EIO, "bad"), StepState.NOT_VERIFIED, 1, id="an-os-error"),
+    ],
+)
+def test_a_step_that_fails_is_tried_once_and_nothing_follows(
+    error: Exception, state: StepState, exit_code: int
+) -> None:
+    engine = engine_for(plan_of(ONE, TWO), behaves={"one": raising(error)})
+
+    result = engine.drive()
+
+    assert result.steps["one"].state is state
+    assert (result.state, result.exit_code) == (RunState.FAILED, exit_code)
+    assert engine.world.asked == ["one"]
+    assert result.steps["two"].state is StepState.PLANNED
+
+
+def test_an_effect_that_came_about_although_the_answer_did_not_is_found_by_the_probe() -> None:
+    world = SimulatedWorld()
+
+    def late(_arguments: Json, context: StepContext) -> Outcome:
+        world.effects.append(f"{context.run}/{context.step}")
+        raise ActionTimeout("no answer in 5 s")
+
+    world.behaves = {"one": late}
+    result = SimulatedEngine(plan=plan_of(ONE, TWO), world=world, launch=at_once).drive()
+    assert result.steps["one"].state is StepState.VERIFIED
+    assert result.state is RunState.DONE
+    assert world.asked == ["one", "two"]
+
+
+def test_an_unknown_effect_that_no_probe_can_see_stays_unknown_and_is_not_tried_again() -> None:
+    engine = engine_for(plan_of(replace(ONE, probe=None)), behaves={"one": raising(ActionTimeout("no answer"))})
+    result = engine.drive()
+    assert result.steps["one"].state is StepState.UNKNOWN
+    assert (result.exit_code, engine.world.asked) == (3, ["one"])
+
+
+@pytest.mark.parametrize("detail", [{"x": float("nan")}, {"x": object()}, {"x": "y" * 300_000}])
+def test_a_result_that_cannot_be_recorded_leaves_the_effect_unknown_and_never_done(detail: Json) -> None:
+    engine = engine_for(plan_of(ONE), behaves={"one": lambda _a, _c: Outcome(changed=True, detail=detail)})
+    result = engine.drive()
+    assert result.steps["one"].state is StepState.VERIFIED, "the probe saw it"
+    assert StepState.UNKNOWN in [seen.state for seen in engine.seen]
+
+
+def test_a_full_disk_under_an_action_ends_the_process_and_says_nothing_about_the_step() -> None:
+    engine = engine_for(plan_of(ONE, TWO), behaves={"one": raising(OSError(errno.ENOSPC, "no space left"))})
+    with pytest.raises(JournalError) as caught:
+        engine.drive()
+    assert caught.value.exit_code == 75
+    assert engine.journal.attempts(engine.run)[0].result is None
+
+    engine.world.behaves = {}
+    assert engine.drive().state is RunState.DONE
+
+
+def test_verification_is_asked_for_and_nothing_follows_before_it() -> None:
+    def claims(_arguments: Json, _context: StepContext) -> Outcome:
+        return Outcome(changed=True)
+
+    engine = engine_for(plan_of(replace(ONE, verify=True), TWO), behaves={"one": claims}, blind=frozenset({"one"}))
+    result = engine.drive()
+    assert result.steps["one"].state is StepState.NOT_VERIFIED
+    assert result.exit_code == 3
+    assert engine.world.asked == ["one"]
+
+
+def test_a_guard_that_yields_a_reason_refuses_the_step_and_the_run_says_why() -> None:
+    promote = replace(TWO, guards=(guard("found-ok", on=("one",)),))
+    engine = engine_for(plan_of(ONE, promote), finds={"one": {"ok": False, "saw": "no quorum"}})
+    result = engine.drive()
+    assert (result.state, result.exit_code) == (RunState.REFUSED, 5)
+    assert result.steps["two"].reasons == ("step one did not find what it must: no quorum",)
+    assert engine.world.asked == ["one"]
+
+
+def test_what_a_step_found_reaches_the_steps_that_refer_to_it() -> None:
+    heard: list[Json] = []
+
+    def listen(arguments: Json, _context: StepContext) -> Outcome:
+        heard.append(arguments)
+        return Outcome(changed=False)
+
+    asks = replace(TWO, call=call("act", upto=[result_of("one", "lsn")]))
+    engine = engine_for(plan_of(ONE, asks), finds={"one": {"lsn": "0/16"}}, behaves={"two": listen})
+    assert engine.drive().state is RunState.DONE
+    assert heard == [{"upto": ["0/16"]}]
+
+
+def test_a_step_whose_argument_nobody_found_is_refused() -> None:
+    asks = replace(TWO, call=call("act", upto=result_of("one", "lsn")))
+    result = engine_for(plan_of(ONE, asks)).drive()
+    assert result.steps["two"].state is StepState.REFUSED
+    assert result.exit_code == 5
+
+
+GATED = replace(ONE, gate=gate(persons=2, standing_order=True))
+
+
+def test_a_standing_order_opens_the_gate_it_covers_and_is_recorded_as_such() -> None:
+    result = engine_for(plan_of(GATED)).drive()
+    consent = result.steps["one"].consent
+    assert consent is not None
+    assert (consent.by, consent.standing_order) == (("ana", "bo"), plan_of(GATED).digest)
+
+
+def test_without_a_standing_order_the_run_waits_and_the_waiting_is_measured() -> None:
+    engine = engine_for(plan_of(GATED))
+    engine.orders = OrdersFor()
+
+    def answer(transition: Transition, /) -> None:
+        if transition.state is StepState.WAITING:
+            engine.clock.sleep(42)
+            say(engine, "one", "ana")
+            say(engine, "one", "bo")
+
+    result = engine.drive(observers=(answer,))
+    consent = result.steps["one"].consent
+    assert consent is not None
+    assert (consent.by, consent.standing_order, consent.waited_ms) == (("ana", "bo"), "", 42_000)
+
+
+def waiting_engine() -> SimulatedEngine:
+    """Return an engine that was stopped while its gate waits."""
+    engine = engine_for(plan_of(GATED))
+    engine.orders = OrdersFor()
+    stop = Stop()
+
+    def leave(transition: Transition, /) -> None:
+        if transition.state is StepState.WAITING:
+            stop.ask(exit_code=130)
+
+    result = engine.drive(stop, observers=(leave,))
+    assert (result.state, result.exit_code) == (RunState.INTERRUPTED, 130)
+    return engine
+
+
+def test_the_same_person_cannot_answer_twice_and_a_wrong_digest_is_refused() -> None:
+    engine = waiting_engine()
+    say(engine, "one", "ana")
+    with pytest.raises(Refused, match="has answered"):
+        say(engine, "one", "ana")
+    with pytest.raises(Refused, match="the answer is for plan"):
+        say(engine, "one", "bo", digest="f" * 64)
+    with pytest.raises(Refused, match="no open gate"):
+        say(engine, "two", "bo")
+
+
+def test_an_answer_smuggled_into_the_journal_is_refused_again_on_replay() -> None:
+    engine = waiting_engine()
+    for who, forged in (("ana", {"plan_digest": "f" * 64}), ("bo", {"run": "000009-other"}), ("eve", {"who": "cy"})):
+        word = Answer(run=engine.run, gate="one", plan_digest=engine.plan.digest, who=who, granted=True, at="")
+        body = {**answer_body(word), **forged}
+        engine.journal.note(engine.run, NoteKind.ANSWER, f"one/{who}", body)
+    stop = Stop()
+    refused: list[object] = []
+
+    def watch(transition: Transition, /) -> None:
+        if "answer_refused" in transition.detail:
+            refused.append(transition.detail["answer_refused"])
+            if len(refused) == 3:
+                stop.ask(exit_code=130)
+
+    result = engine.drive(stop, observers=(watch,))
+    assert result.state is RunState.INTERRUPTED
+    assert engine.world.asked == []
+
+
+def test_a_no_refuses_the_step_and_the_run_exits_with_5() -> None:
+    engine = waiting_engine()
+    say(engine, "one", "ana", granted=False)
+    result = engine.drive()
+    assert (result.state, result.exit_code, engine.world.asked) == (RunState.REFUSED, 5, [])
+
+
+def test_a_run_stopped_in_the_middle_finishes_what_is_in_flight_and_can_be_resumed() -> None:
+    engine, stop = engine_for(plan_of(ONE, TWO)), Stop()
+
+    def leave(transition: Transition, /) -> None:
+        if transition.state is StepState.INTENDED:
+            stop.ask(exit_code=143)
+
+    result = engine.drive(stop, observers=(leave,))
+    assert (result.state, result.exit_code) == (RunState.INTERRUPTED, 143)
+    assert result.steps["one"].state is StepState.DONE
+    assert engine.drive().state is RunState.DONE
+    assert engine.world.asked == ["one", "two"]
+
+
+def test_an_aborted_run_starts_nothing_more() -> None:
+    engine = waiting_engine()
+    abort_run(run=engine.run, who="ana", at=engine.clock.now(), journal=engine.journal, live=True)
+    result = engine.drive()
+    assert (result.state, result.exit_code, engine.world.asked) == (RunState.ABORTED, 5, [])
+
+
+def kit_of(engine: SimulatedEngine, registry: Registry | None = None) -> Kit:
+    return Kit(
+        journal=engine.journal,
+        registry=registry or engine.world.registry(engine.plan),
+        orders=engine.orders,
+        clock=engine.clock,
+        files=Path(),
+        launch=at_once,
+    )
+
+
+def test_a_run_is_resumed_with_its_own_plan_only_and_not_once_it_ended() -> None:
+    engine = engine_for(plan_of(ONE))
+    start_run(engine.plan, run=engine.run, kit=kit_of(engine), stop=Stop())
+    with pytest.raises(StepMismatch, match="was begun with plan"):
+        resume_run(
+            plan_of(ONE, TWO),
+            run=engine.run,
+            kit=replace(kit_of(engine), registry=engine.world.registry(plan_of(ONE, TWO))),
+            stop=Stop(),
+        )
+    with pytest.raises(Refused, match="has ended: done"):
+        resume_run(engine.plan, run=engine.run, kit=kit_of(engine), stop=Stop())
+
+
+def test_a_run_begun_by_another_engine_is_refused() -> None:
+    engine = engine_for(plan_of(ONE))
+    begun = {"plan_digest": engine.plan.digest, "engine": "0"}
+    engine.journal.note(engine.run, NoteKind.BEGUN, "", begun)
+    with pytest.raises(StepMismatch, match="begun by engine 0"):
+        resume_run(engine.plan, run=engine.run, kit=kit_of(engine), stop=Stop())
+
+
+def test_a_plan_that_names_what_nobody_provides_is_refused_before_anything_happens() -> None:
+    engine = engine_for(plan_of(ONE))
+    with pytest.raises(UsageError, match="action act, probe look"):
+        start_run(engine.plan, run=engine.run, kit=kit_of(engine, Registry(actions={}, probes={})), stop=Stop())
+    assert engine.journal.notes(engine.run) == []
+
+
+def in_random_order(rng: random.Random) -> Callable[[str, Callable[[], None]], None]:
+    """Keep work back and do it in an order of its own."""
+    kept: list[Callable[[], None]] = []
+
+    def launch(_name: str, work: Callable[[], None]) -> None:
+        kept.append(work)
+        if rng.random() < 0.7:
+            kept.pop(rng.randrange(len(kept)))()
+        for later in kept[:]:
+            kept.remove(later)
+            later()
+
+    return launch
+
+
+@settings(deadline=None, max_examples=150)
+@given(data=st.data(), seed=st.integers(0, 2**32))
+def test_whatever_the_plan_and_however_often_it_crashes_each_effect_comes_about_once(
+    data: st.DataObject, seed: int
+) -> None:
+    count = data.draw(st.integers(1, 6))
+    steps = []
+    for number in range(count):
+        after = data.draw(st.sets(st.integers(0, number - 1))) if number else set()
+        kind = data.draw(st.sampled_from(["probed", "verified", "gated"]))
+        steps.append(
+            Step(
+                name=f"s{number}",
+                title="",
+                call=call("act"),
+                hosts=(),
+                after=tuple(f"s{one}" for one in sorted(after)),
+                probe=call("look"),
+                verify=kind == "verified",
+                gate=gate(persons=2, standing_order=True) if kind == "gated" else None,
+            )
+        )
+    plan = plan_of(*steps)
+    world = SimulatedWorld()
+    engine = SimulatedEngine(plan=plan, world=world, launch=in_random_order(random.Random(seed)))  # noqa: S311
+    for _ in range(data.draw(st.integers(0, 4))):
+        step = data.draw(st.sampled_from([one.name for one in steps]))
+        world.crash = CrashPoint(step=step, moment=data.draw(st.sampled_from(["before", "after"])))
+        try:
+            engine.drive()
+        except Crash:
+            continue
+        break
+    world.crash = None
+    result = engine.drive()
+    assert result.state is RunState.DONE
+    assert sorted(world.effects) == sorted(f"{engine.run}/{one.name}" for one in steps)
