@@ -37,6 +37,7 @@ _FAILURES_KEPT = 50
 _SAFE_WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _TEMPLATE = re.compile(r"\{[{%#]|[\x00-\x08\x0b-\x1f\x7f]")
 _TIMED_OUT = 254
+_MITOGEN = "secondsite_linear"  # Mitogen's own, set right for two processors
 _PYTHON = "/usr/bin/python3"
 # Mitogen keeps one interpreter per host and user: started as root at once, it needs one instead of two
 _PYTHON_AS_ROOT = f"sudo -n {_PYTHON}"
@@ -125,7 +126,7 @@ class AnsibleDoor:
         self._hosts = tuple(hosts)
         self._trust = trust
         self._variables = variables
-        self._strategies = mitogen_strategies() if use_mitogen else None
+        self._uses_mitogen = use_mitogen and has_mitogen()
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:
@@ -158,14 +159,14 @@ class AnsibleDoor:
         if not collected.hosts:
             effect = Effect.UNKNOWN if collected.begun else Effect.NONE
             raise ActionError(f"ansible could not work: {plain(said[-1500:])}", effect=effect)
-        return collected.result(strategy="mitogen_linear" if self._strategies else "linear")
+        return collected.result(strategy=_MITOGEN if self._uses_mitogen else "linear")
 
     def _config(
         self, play: Play, directory: Path, temporary: Path, pipe: Path, timeout: dt.timedelta
     ) -> ansible_runner.RunnerConfig:
         (directory / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")  # else it looks for one elsewhere
         inventory = directory / "inventory.json"
-        hosts = inventory_of(self._hosts, python=_PYTHON_AS_ROOT if self._strategies else _PYTHON)
+        hosts = inventory_of(self._hosts, python=_PYTHON_AS_ROOT if self._uses_mitogen else _PYTHON)
         inventory.write_text(json.dumps(hosts, indent=1), encoding="utf-8")
         config = ansible_runner.RunnerConfig(
             private_data_dir=str(directory), playbook=str(play.playbook), quiet=True, timeout=timeout.total_seconds()
@@ -180,11 +181,11 @@ class AnsibleDoor:
     def _environment(self, play: Play, directory: Path, temporary: Path, *, artifacts: str) -> dict[str, str]:
         """Return all that ansible-playbook sees; nothing of the controller's own environment is among it."""
         strategy = {"ANSIBLE_BECOME": "True", "ANSIBLE_TIMEOUT": "10"}
-        if self._strategies is not None:
+        if self._uses_mitogen:
             # the time-out covers ssh, sudo and Python's start; a dead host is found sooner, by ssh_config's
             strategy = {
-                "ANSIBLE_STRATEGY": "mitogen_linear",
-                "ANSIBLE_STRATEGY_PLUGINS": str(self._strategies),
+                "ANSIBLE_STRATEGY": _MITOGEN,
+                "ANSIBLE_STRATEGY_PLUGINS": str(Path(__file__).parent / "ansible_strategies"),
                 "ANSIBLE_TIMEOUT": "60",
             }
         binaries = Path(sys.executable).parent
@@ -219,12 +220,9 @@ class AnsibleDoor:
         }
 
 
-def mitogen_strategies() -> Path | None:
-    """Return where Mitogen's strategy plug-ins are, or None where it is not installed."""
-    found = importlib.util.find_spec("ansible_mitogen")
-    if found is None or not found.submodule_search_locations:
-        return None
-    return Path(found.submodule_search_locations[0]) / "plugins" / "strategy"
+def has_mitogen() -> bool:
+    """Say whether Mitogen is installed here."""
+    return importlib.util.find_spec("ansible_mitogen") is not None
 
 
 def inventory_of(hosts: Sequence[Host], *, python: str) -> Mapping[str, object]:
