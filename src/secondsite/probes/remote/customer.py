@@ -26,6 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ITEM = "tea"
+_DONE = (200, 201)
+_IN_DOUBT = (202, 500, 502, 504)
+_SIGN_IN_AGAIN = (401,)
 _HEAD_LIMIT = 1 << 16
 _BODY_LIMIT = 1 << 20
 
@@ -190,9 +193,9 @@ def due(arms: Sequence[Arm], start: float) -> Iterator[tuple[float, Arm]]:
 
 def outcome_of(kind: str, status: int) -> str:
     """Say what a status means for the request: a write is failed only if it surely was not applied."""
-    if status in (200, 201):
+    if status in _DONE:
         return "ok"
-    if kind == "write" and (status == 202 or status in (500, 502, 504)):
+    if kind == "write" and status in _IN_DOUBT:
         return "unknown"
     return "failed"
 
@@ -246,7 +249,7 @@ class Identity:
             answer = self._door.ask("POST", "/signin", deadline=deadline, words=self._words)
         except NoAnswer as error:
             return str(error)
-        if answer.status != 200:
+        if answer.status not in _DONE:
             return f"status {answer.status}"
         self.token = str(answer.words()["token"])
         return ""
@@ -331,7 +334,9 @@ class Traffic:
             path = f"/orders/{known}" if known else "/customers/me"
             return known, lambda: self._door.ask("GET", path, deadline=deadline, token=token)
         number = str(uuid.uuid4())
-        path, words = ("/control", {"id": number}) if arm.arm == "control" else ("/orders", {"id": number, "item": ITEM})
+        path, words = (
+            ("/control", {"id": number}) if arm.arm == "control" else ("/orders", {"id": number, "item": ITEM})
+        )
         return number, lambda: self._door.ask("POST", path, deadline=deadline, words=words, token=token)
 
     def _record_answer(self, instant: float, arm: Arm, number: str, answer: Answer) -> None:
@@ -348,7 +353,7 @@ class Traffic:
         )
         if outcome == "ok" and arm.kind == "write" and arm.arm == "main":
             self._acknowledged.append(number)
-        if answer.status == 401:
+        if answer.status in _SIGN_IN_AGAIN:
             self._identity.renew()
 
     def _record(self, instant: float, arm: Arm, number: str, **seen: str | None) -> None:

@@ -1,0 +1,107 @@
+"""The steps that only look: watching a site, trying for silence, and a customer's journey."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from ..errors import ActionError, Effect
+from ..estate.model import Estate, HostName, Service, SiteName
+from ..run.functions import ActionFrom, whole, word, words
+from ..run.model import Json
+from ..run.ports import Hands, Outcome, Registry, StepContext
+from ..store.clock import SystemClock
+from .customers import Customer, journey
+from .model import Hearing, SiteLoss
+from .reach import SiteWatch, serving_hosts, targets_for, try_silence
+
+JOURNEY_CUSTOMER = "drill-1"
+_LEAST = dt.timedelta(seconds=5)
+_RESERVE = dt.timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """What the steps below work with."""
+
+    estate: Estate
+    hands: Hands
+    clock: SystemClock
+
+    def registry(self) -> Registry:
+        """Name every action; there are no probes, because nothing here has an effect to look for."""
+        actions = {
+            "watch-site": ActionFrom(self._watch_site),
+            "try-silence": ActionFrom(self._try_silence),
+            "journey": ActionFrom(self._journey),
+        }
+        return Registry(actions=actions, probes={})
+
+    def _watch_site(self, arguments: Json, context: StepContext) -> Outcome:
+        """Watch until the site is lost, somebody stops the run, or the step's time is over."""
+        site, addresses = word(arguments, "site"), words(arguments, "addresses")
+        vantage = [HostName(host) for host in words(arguments, "vantage")]
+        silence = dt.timedelta(milliseconds=whole(arguments, "silence_ms"))
+        targets = targets_for(serving_hosts(self.estate))
+        watch = SiteWatch(self.hands, targets=targets, vantage=vantage, monotonic=self.clock.monotonic)
+        until = self.clock.monotonic() + context.timeout.total_seconds() - 1
+        watch.start()
+        try:
+            found = SiteLoss(lost=None, reasons=("nothing was seen yet",))
+            while not found.lost and not context.stopping() and self.clock.monotonic() < until:
+                self.clock.sleep(0.02)
+                found = watch.loss_of(site, addresses=addresses, silence=silence)
+            at = self.clock.monotonic()
+        finally:
+            watch.stop()
+        detail = {"lost": found.lost, "site": SiteName(site), "at": at, "reasons": list(found.reasons)}
+        return Outcome(changed=False, detail=detail)
+
+    def _try_silence(self, arguments: Json, _context: StepContext) -> Outcome:
+        """Try the addresses from each source; hosts of the other serving sites are the references."""
+        addresses = words(arguments, "addresses")
+        sites = {host.site for host in self.estate.hosts.values() if str(host.address) in addresses}
+        others = [host for host in serving_hosts(self.estate) if host.site not in sites]
+        references = [str(host.address) for host in others if host.address is not None]
+        heard: dict[str, Hearing] = {}
+        for source in words(arguments, "sources"):
+            seen = try_silence(self.hands, HostName(source), addresses=addresses, references=references)
+            heard = {address: _joined(heard.get(address), hearing) for address, hearing in seen.items()}
+        said = {
+            address: {"flows": hearing.flows, "answers": hearing.answers, "heard": list(hearing.heard)}
+            for address, hearing in heard.items()
+        }
+        return Outcome(changed=False, detail={"customers": said})
+
+    def _journey(self, arguments: Json, context: StepContext) -> Outcome:
+        """Use the service from each source until that works.
+
+        Raises:
+            ActionError: it did not work in time; what a customer met is said.
+        """
+        service, served_by = self._service(arguments), word(arguments, "served_by")
+        within = max(_LEAST, context.timeout - _RESERVE)
+        seen = {}
+        for source in words(arguments, "sources"):
+            customer = Customer(host=HostName(source), shop=service.dns_name, name=JOURNEY_CUSTOMER)
+            seen[source] = journey(self.hands, customer, served_by=served_by, within=within)
+            if not seen[source]["ok"]:
+                why = seen[source].get("error")
+                raise ActionError(
+                    f"a customer at {source} could not use {service.dns_name} at {served_by}: {why}",
+                    effect=Effect.APPLIED,
+                )
+        return Outcome(changed=True, detail={"journeys": seen, "orders": [one["order"] for one in seen.values()]})
+
+    def _service(self, arguments: Json) -> Service:
+        name = word(arguments, "service")
+        return next(service for service in self.estate.services if service.name == name)
+
+
+def _joined(one: Hearing | None, other: Hearing) -> Hearing:
+    """Several sources: the fewest flows, all the answers."""
+    if one is None:
+        return other
+    return Hearing(
+        flows=min(one.flows, other.flows), answers=one.answers + other.answers, heard=one.heard + other.heard
+    )

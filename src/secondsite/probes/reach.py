@@ -1,0 +1,169 @@
+"""Whether addresses answer: watched from several vantage hosts, or tried once over many new flows."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
+
+from ..errors import ActionError, MeasurementError, Unreachable
+from ..estate.model import Estate, Host, HostName, SiteKind
+from ..run.ports import Hands, Stream
+from .customers import lines_to, read_object
+from .model import Answer, Hearing, Sighting, SiteLoss, Streak, Target
+from .rules import after, hearings_that_count, site_loss
+from .ship import ship
+
+ECHO = 0
+TRY_TIMEOUT = dt.timedelta(milliseconds=500)
+SILENCE_TIMEOUT = dt.timedelta(milliseconds=250)
+FLOWS = 8
+_FRESH_S = 1.2
+_PORTS = {"web": ((443, 0.1),), "database": ((5432, 0.5),)}
+_SERVING = (SiteKind.DATACENTER, SiteKind.VAULT)
+
+
+def targets_for(hosts: Collection[Host]) -> list[Target]:
+    """Return what to try of these hosts: an echo of each, and the ports their groups serve."""
+    found = []
+    for host in hosts:
+        if host.address is not None:
+            ports = [(ECHO, 0.1), *(port for group in host.groups for port in _PORTS.get(group, ()))]
+            found += [
+                Target(site=host.site, address=str(host.address), port=port, every_s=every) for port, every in ports
+            ]
+    return found
+
+
+def serving_hosts(estate: Estate) -> list[Host]:
+    """Return the hosts that a place outside should be able to hear."""
+    return [host for host in estate.hosts.values() if estate.sites[host.site].kind in _SERVING]
+
+
+class SiteWatch:
+    """Watches sites from several vantage hosts at once; a stream that breaks is opened again."""
+
+    def __init__(
+        self, hands: Hands, *, targets: Sequence[Target], vantage: Sequence[HostName], monotonic: Callable[[], float]
+    ) -> None:
+        """Watch nothing yet."""
+        self._hands, self._targets, self._vantage, self._monotonic = hands, targets, vantage, monotonic
+        self._streaks: dict[tuple[str, str], Streak] = {}
+        self._troubles: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Begin."""
+        for host in self._vantage:
+            thread = threading.Thread(target=self._watch_from, args=(host,), name=f"watch from {host}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def loss_of(self, site: str, *, addresses: Collection[str], silence: dt.timedelta) -> SiteLoss:
+        """Say whether the site is lost now."""
+        with self._lock:
+            streaks, troubles = dict(self._streaks), dict(self._troubles)
+        found = site_loss(
+            streaks,
+            site=site,
+            addresses=addresses,
+            vantage=self._vantage,
+            silence_s=silence.total_seconds(),
+            now=self._monotonic(),
+            fresh_s=_FRESH_S,
+        )
+        return SiteLoss(lost=found.lost, reasons=(*found.reasons, *troubles.values()))
+
+    def stop(self) -> None:
+        """End every stream."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(2)
+
+    def _watch_from(self, host: HostName) -> None:
+        while not self._stopping.is_set():
+            try:
+                stream = self._open(host)
+            except (Unreachable, ActionError) as error:
+                with self._lock:
+                    self._troubles[host] = f"{host}: {error.what}"
+                self._stopping.wait(0.2)
+                continue
+            with self._lock:
+                self._troubles.pop(host, None)
+            while stream.alive() and not self._stopping.wait(0.05):
+                pass
+            stream.stop()
+
+    def _open(self, host: HostName) -> Stream:
+        argv = ship(self._hands, host, "reach", "watch")
+        order = {
+            "targets": [asdict(target) for target in self._targets],
+            "timeout_s": TRY_TIMEOUT.total_seconds(),
+            "vantage": host,
+        }
+        return self._hands.stream(host, argv, stdin=json.dumps(order) + "\n", on_line=lines_to(self._take(host)))
+
+    def _take(self, host: HostName) -> Callable[[Mapping[str, object]], None]:
+        def take(line: Mapping[str, object]) -> None:
+            with contextlib.suppress(KeyError, ValueError):  # not a sighting: the host's silence shows as staleness
+                seen = sighting(line, vantage=host)
+                with self._lock:
+                    key = (seen.vantage, seen.address)
+                    self._streaks[key] = after(self._streaks.get(key), seen)
+
+        return take
+
+
+def sighting(line: Mapping[str, object], *, vantage: str) -> Sighting:
+    """Read one line of a watch; whose it is, the stream it came by decides.
+
+    Raises:
+        KeyError, ValueError: it isn't one.
+    """
+    return Sighting(
+        t=float(str(line["t"])),
+        asked=float(str(line["asked"])),
+        vantage=vantage,
+        site=str(line["site"]),
+        address=str(line["address"]),
+        port=int(str(line["port"])),
+        answer=Answer(line["answer"]),
+    )
+
+
+def try_silence(
+    hands: Hands, host: HostName, *, addresses: Collection[str], references: Collection[str], flows: int = FLOWS
+) -> Mapping[str, Hearing]:
+    """Try each address once, over at least ``flows`` new flows each, and return what was heard.
+
+    Silence counts only if one of the references answered the same host at the same time.
+
+    Raises:
+        MeasurementError: the tries could not be made or told.
+    """
+    ports = (443, 5432, ECHO)
+    targets = [
+        {"site": "", "address": address, "port": port} for address in (*addresses, *references) for port in ports
+    ]
+    order = {"targets": targets, "timeout_s": SILENCE_TIMEOUT.total_seconds(), "flows": flows}
+    argv = ship(hands, host, "reach", "silence")
+    ended = hands.run(host, argv, stdin=json.dumps(order) + "\n", timeout=dt.timedelta(seconds=5))
+    seen = read_object(ended.stdout)
+    try:
+        heard = {address: _hearing(seen[address]) for address in (*addresses, *references)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise MeasurementError(f"{host} did not say what it heard: {error!r}") from error
+    return hearings_that_count(heard, references=references)
+
+
+def _hearing(words: object) -> Hearing:
+    if not isinstance(words, dict):
+        raise TypeError(f"not a hearing: {words!r}")
+    heard = tuple(str(one) for one in words["heard"])
+    return Hearing(flows=int(words["flows"]), answers=int(words["answers"]), heard=heard)

@@ -1,0 +1,141 @@
+"""Every node of every database workload, polled for whether it accepts writes, also while nobody can reach it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..drill.ports import Records
+from ..errors import ActionError, Unreachable
+from ..estate.model import Estate, HostName, WorkloadName
+from ..run.ports import Hands, Stream
+from .customers import lines_to
+from .ship import ship
+
+EVERY = dt.timedelta(milliseconds=250)
+STATES = ("writable", "read-only", "down")
+UNREACHABLE = "unreachable"
+_SILENT_AFTER_S = 0.8
+_GIVE_UP_AFTER_S = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolledCluster:
+    """One database cluster that several hosts carry; ``database`` has the table secondsite.writability."""
+
+    workload: WorkloadName
+    port: int
+    database: str
+
+
+def polled_clusters(estate: Estate) -> Mapping[HostName, tuple[PolledCluster, ...]]:
+    """Return what to poll on each database host."""
+    found: dict[HostName, tuple[PolledCluster, ...]] = {}
+    for workload in estate.workloads.values():
+        words = workload.settings
+        cluster = PolledCluster(workload=workload.name, port=int(words["port"]), database=words["database"])
+        for host in workload.members.values():
+            found[host] = (*found.get(host, ()), cluster)
+    return found
+
+
+class NodePoller:
+    """Polls over one stream per host. A host that says nothing is *unreachable*, which is not *not writable*."""
+
+    def __init__(
+        self,
+        hands: Hands,
+        clusters: Mapping[HostName, Sequence[PolledCluster]],
+        *,
+        records: Records,
+        monotonic: Callable[[], float],
+    ) -> None:
+        """Poll nothing yet."""
+        self._hands, self._clusters, self._records, self._monotonic = hands, clusters, records, monotonic
+        self._states: dict[tuple[str, str], str] = {}
+        self._latest: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Begin; every poll becomes a record of kind ``writability``."""
+        for host in self._clusters:
+            self._latest[host] = self._monotonic()
+            for name, work in (("keep", self._keep_streaming), ("miss", self._record_what_is_missing)):
+                thread = threading.Thread(target=work, args=(host,), name=f"{name} {host}", daemon=True)
+                thread.start()
+                self._threads.append(thread)
+
+    def states(self) -> Mapping[tuple[str, str], str]:
+        """Return the newest state by workload and node."""
+        with self._lock:
+            return dict(self._states)
+
+    def stop(self) -> None:
+        """End. Harmless when it was never started."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(7)
+        self._threads = []
+
+    def _keep_streaming(self, host: HostName) -> None:
+        while not self._stopping.is_set():
+            try:
+                stream = self._open(host)
+            except (Unreachable, ActionError):  # the other thread records the host as unreachable meanwhile
+                self._stopping.wait(0.3)
+                continue
+            opened = self._monotonic()
+            while stream.alive() and not self._given_up(host, opened) and not self._stopping.wait(0.1):
+                pass
+            if self._stopping.is_set() or not stream.alive():
+                stream.stop()
+            else:
+                threading.Thread(target=stream.stop, name=f"leave {host}", daemon=True).start()
+
+    def _given_up(self, host: HostName, opened: float) -> bool:
+        with self._lock:
+            latest = max(self._latest[host], opened)
+        return self._monotonic() - latest > _GIVE_UP_AFTER_S
+
+    def _open(self, host: HostName) -> Stream:
+        argv = ship(self._hands, host, "writability", user="postgres")
+        clusters = [
+            {"workload": cluster.workload, "port": cluster.port, "database": cluster.database}
+            for cluster in self._clusters[host]
+        ]
+        order = {"node": host, "every_s": EVERY.total_seconds(), "clusters": clusters}
+        return self._hands.stream(host, argv, stdin=json.dumps(order) + "\n", on_line=lines_to(self._take(host)))
+
+    def _take(self, host: HostName) -> Callable[[Mapping[str, object]], None]:
+        known = {cluster.workload for cluster in self._clusters[host]}
+
+        def take(line: Mapping[str, object]) -> None:
+            t, workload, state = line.get("t"), line.get("workload"), line.get("state")
+            if isinstance(t, float) and workload in known and state in STATES:
+                self._record(host, str(workload), str(state), t=t, why=line.get("why"))
+
+        return take
+
+    def _record_what_is_missing(self, host: HostName) -> None:
+        while not self._stopping.wait(EVERY.total_seconds()):
+            with self._lock:
+                now = self._monotonic()
+                missing = now - self._latest[host] > _SILENT_AFTER_S
+            if missing:
+                for cluster in self._clusters[host]:
+                    self._record(host, cluster.workload, UNREACHABLE, t=now)
+
+    def _record(self, host: str, workload: str, state: str, *, t: float, why: object = None) -> None:
+        line: dict[str, object] = {"t": t, "node": host, "workload": workload, "state": state}
+        if why:
+            line["why"] = str(why)[:200]
+        with self._lock:
+            if state != UNREACHABLE:
+                self._latest[host] = max(self._latest[host], t)
+            self._states[(workload, host)] = state
+            self._records.append("writability", line)
