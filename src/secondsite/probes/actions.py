@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from ..drill.ports import Clock
 from ..errors import ActionError, Effect
 from ..estate.model import Estate, HostName, Service, SiteName
 from ..run.functions import ActionFrom, whole, word, words
 from ..run.model import Json
 from ..run.ports import Hands, Outcome, Registry, StepContext
-from ..store.clock import SystemClock
 from .customers import Customer, journey
 from .model import Hearing, SiteLoss
 from .reach import SiteWatch, serving_hosts, targets_for, try_silence
@@ -26,7 +26,7 @@ class Steps:
 
     estate: Estate
     hands: Hands
-    clock: SystemClock
+    clock: Clock
 
     def registry(self) -> Registry:
         """Name every action; there are no probes, because nothing here has an effect to look for."""
