@@ -16,6 +16,9 @@ LONGEST_FILE = 500
 
 IMPORT_EACH_ALONE = """
 import importlib, os, sys, traceback
+for name in ("ansible_runner", "dbos", "dns.update", "fabric", "jinja2", "pydantic", "rich_click", "ruamel.yaml",
+             "securesystemslib", "sqlalchemy", "rich.live", "rich.table"):
+    importlib.import_module(name)          # once, not in every child: only our own modules must be alone
 broken = 0
 for name in sys.argv[1:]:
     child = os.fork()
@@ -36,8 +39,16 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def is_module(path: Path) -> bool:
+    """Say whether we import it; what runs as a script elsewhere stands in a folder that is no package."""
+    rooms = [folder for folder in path.parents if folder.is_relative_to(ROOT / "src" / "secondsite")]
+    return path.name != "__main__.py" and all((folder / "__init__.py").is_file() for folder in rooms)
+
+
 def test_each_module_imports_alone_with_warnings_as_errors() -> None:
-    names = [module_name(path) for path in SOURCES if path.name != "__main__.py"]
+    names = [module_name(path) for path in SOURCES if is_module(path)]
+    assert len(names) > len(SOURCES) / 2
+
     tried = subprocess.run(
         [sys.executable, "-W", "error", "-c", IMPORT_EACH_ALONE, *names],
         env={"PYTHONPATH": str(ROOT / "src")},

@@ -13,6 +13,6 @@ from .terminal import emit
 @click.argument("name", type=click.Choice(["estate"]))
 def schema(name: str) -> None:
     """Print the JSON schema of the document NAME."""
-    from ..estate import load  # noqa: PLC0415  pydantic takes longer than the whole of `--help` may
+    from ..estate.load import SCHEMAS  # noqa: PLC0415  pydantic takes longer than the whole of `--help` may
 
-    emit(json.dumps(load.SCHEMAS[name](), indent=2))
+    emit(json.dumps(SCHEMAS[name](), indent=2))
