@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import os
@@ -37,6 +38,8 @@ class FileWorld:
             raise ActionError("it was made to fail", effect=Effect.NONE)
         if context.step == "beside":
             time.sleep(0.5)
+        if context.step == "fill":
+            fill(self.folder.parents[1])
         with (self.folder / "effects").open("a") as file:
             file.write(key + "\n")
             os.fsync(file.fileno())
@@ -52,6 +55,14 @@ class FileWorld:
         if self.crash == (step, moment):
             os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(60)
+
+
+def fill(disk: Path) -> None:
+    """Leave no room but the little that the effect itself needs, which was reserved before."""
+    with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"\0" * 4096)
+    (disk / "reserved").unlink(missing_ok=True)
 
 
 def main(state: Path, name: str, crash: tuple[str, str] | None) -> int:

@@ -65,9 +65,11 @@ class Notebook:
             for pragma in _PRAGMAS:
                 self._db.execute(f"PRAGMA {pragma}")
             self._db.execute(_NOTES)
+            self._path, self._inode = path, path.stat().st_ino
 
     def note(self, run: str, kind: NoteKind, name: str, body: Json) -> bool:
         """Record something once; durable on return."""
+        self._must_be_there()
         text = json.dumps(dict(body), sort_keys=True, allow_nan=False)
         with self._lock, _store_errors():
             done = self._db.execute(
@@ -84,6 +86,12 @@ class Notebook:
                 (run, after),
             ).fetchall()
         return [Note(run=run, kind=NoteKind(k), name=n, body=json.loads(body), number=at) for at, k, n, body in rows]
+
+    def _must_be_there(self) -> None:
+        """SQLite goes on writing happily to a file that somebody removed; nobody would ever read it again."""
+        with _store_errors():
+            if self._path.stat().st_ino != self._inode:
+                raise JournalError(f"{self._path} was replaced by another file")
 
     def close(self) -> None:
         """Close the file."""
@@ -103,9 +111,7 @@ class DurableJournal(Notebook):
         """
         self._held = _hold(path)
         super().__init__(path)
-        self._path, self._executor = path, executor
-        with _store_errors():
-            self._inode = path.stat().st_ino
+        self._executor = executor
         with _store_errors():
             self._attempt = _launch(path, executor=executor)
 
@@ -123,12 +129,6 @@ class DurableJournal(Notebook):
         finally:
             _effects.pop(key.id, None)
         return result_from(body)
-
-    def _must_be_there(self) -> None:
-        """SQLite goes on writing happily to a file that somebody removed; nobody would ever read it again."""
-        with _store_errors():
-            if self._path.stat().st_ino != self._inode:
-                raise JournalError(f"{self._path} was replaced by another file")
 
     def attempts(self, run: str) -> Sequence[Attempt]:
         """Return every attempt of a run."""

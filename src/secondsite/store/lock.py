@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import LockHeld
+from ..run.perform import store_lost
 
 LOCK_NAME = "run.lock"
 
@@ -27,8 +28,12 @@ class RunLock:
 
         Raises:
             LockHeld: another process holds it; the error names it.
+            JournalError: the lock can't be written.
         """
-        file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        try:
+            file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise store_lost(error) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -64,8 +69,11 @@ class RunLock:
 
     @staticmethod
     def _sign(file: int, *, purpose: str, since: str) -> None:
-        os.ftruncate(file, 0)
-        os.pwrite(file, json.dumps({"pid": os.getpid(), "run": purpose, "since": since}).encode(), 0)
+        try:
+            os.ftruncate(file, 0)
+            os.pwrite(file, json.dumps({"pid": os.getpid(), "run": purpose, "since": since}).encode(), 0)
+        except OSError as error:
+            raise store_lost(error) from error
 
 
 def _read(file: int) -> str:

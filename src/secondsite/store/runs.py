@@ -15,6 +15,7 @@ from ..plan.model import Plan
 from ..run.durable import DurableJournal, Notebook, recorded_attempts
 from ..run.interpreter import Kit
 from ..run.model import Answer, Note, NoteKind, RunResult, RunState
+from ..run.perform import store_lost
 from ..run.ports import Clock, Observer, Registry, StandingOrders
 from ..run.rules import exit_code_of, fold, reasons_in, run_state
 from ..run.service import abort_run, answer_gate, open_gates, resume_run, start_run
@@ -64,7 +65,7 @@ class RunStore:
         try:
             self.state.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise JournalError(f"the state directory can't be made: {error}") from error
+            raise store_lost(error) from error
         with self._lock.held(purpose=purpose, since=self.clock.now().isoformat(timespec="seconds")):
             session = Session(self)
             try:

@@ -1,0 +1,192 @@
+"""Real processes over DBOS on SQLite: signals, a second start, answers from outside, and a store that fails."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from secondsite.errors import Refused
+from secondsite.run.durable import recorded_attempts
+from secondsite.run.model import RunState
+from secondsite.store.runs import RunStore
+
+pytestmark = pytest.mark.slow
+
+
+class Ended(Protocol):
+    exit_code: int
+    state: str
+    steps: Mapping[str, Mapping[str, Any]]
+
+
+class Process(Protocol):
+    errors: str
+    state: Path
+
+    def start(self, *, crash: tuple[str, str] | None = None) -> subprocess.Popen[str]: ...
+    def finish(self, process: subprocess.Popen[str]) -> Ended | None: ...
+    def run(self, *, crash: tuple[str, str] | None = None) -> Ended | None: ...
+    def store(self) -> RunStore: ...
+    def wait_for_gates(self, gates: set[str]) -> None: ...
+    def answer(self, gate: str, who: str, *, granted: bool) -> None: ...
+    def effects(self) -> Sequence[str]: ...
+    def asked(self) -> Sequence[str]: ...
+
+
+Processes = Callable[[str], Process]
+
+
+def test_a_second_start_is_refused_and_the_holder_is_named(processes: Processes) -> None:
+    machine = processes("two_gates")
+    first = machine.start()
+    try:
+        machine.wait_for_gates({"left", "right"})
+        second = machine.run()
+        assert second is not None
+        assert second.exit_code == 6
+        assert f"two_gates (process {first.pid}, since 20" in machine.errors
+        assert f"process {first.pid}" in machine.store().holder()
+    finally:
+        first.kill()
+        first.communicate()
+    assert machine.store().holder() == "", "the lock ends with the process"
+
+
+def test_an_answer_from_another_process_reaches_a_waiting_run_within_half_a_second(processes: Processes) -> None:
+    machine = processes("two_gates")
+    process = machine.start()
+    machine.wait_for_gates({"left", "right"})
+    answered = time.monotonic()
+    machine.answer("left", "ana", granted=True)
+    while "left" not in machine.effects() and time.monotonic() - answered < 10:
+        time.sleep(0.005)
+    assert time.monotonic() - answered < 0.5
+    machine.answer("right", "bo", granted=True)
+    ended = machine.finish(process)
+    assert ended is not None
+    assert ended.exit_code == 0
+    with pytest.raises(Refused, match="no open gate"):
+        machine.answer("left", "cy", granted=True)
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_the_run_at_its_gates_and_it_can_be_resumed(
+    processes: Processes, number: signal.Signals, exit_code: int
+) -> None:
+    machine = processes("two_gates")
+    process = machine.start()
+    machine.wait_for_gates({"left", "right"})
+    process.send_signal(number)
+    stopped = machine.finish(process)
+    assert stopped is not None
+    assert (stopped.exit_code, stopped.state) == (exit_code, "interrupted")
+    assert [summary.state for summary in machine.store().summaries()] == [RunState.INTERRUPTED]
+
+    machine.answer("left", "ana", granted=True)
+    machine.answer("right", "bo", granted=True)
+    ended = machine.run()
+    assert ended is not None
+    assert (ended.exit_code, ended.state) == (0, "done")
+    assert sorted(machine.asked()) == ["before-left", "before-right", "join", "left", "right"]
+
+
+def test_the_journal_is_written_through_to_the_disk_and_readable_while_it_is_used(processes: Processes) -> None:
+    machine = processes("two_gates")
+    process = machine.start()
+    try:
+        machine.wait_for_gates({"left", "right"})
+        journal = machine.state / "journal.sqlite"
+        with contextlib.closing(sqlite3.connect(journal)) as db:
+            assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        steps = {attempt.key.step for attempt in recorded_attempts(journal, "000001-two_gates")}
+        assert steps == {"before-left", "before-right"}
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_lost_journal_ends_with_75_and_is_not_taken_for_a_new_beginning(processes: Processes) -> None:
+    machine = processes("two_gates")
+    process = machine.start()
+    machine.wait_for_gates({"left", "right"})
+    for path in machine.state.glob("journal.sqlite*"):
+        path.unlink()
+    process.send_signal(signal.SIGTERM)
+    stopped = machine.finish(process)
+    assert stopped is not None
+    assert stopped.exit_code == 75
+    store = machine.store()
+    with pytest.raises(Exception, match="is gone though runs were begun here") as caught:
+        store.answer(store.folders.find("1"), gate="left", who="ana", granted=True)
+    assert getattr(caught.value, "exit_code", None) == 75
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    if os.geteuid() != 0:
+        pytest.fail("this test mounts a file system and needs root; deselect it with -m 'not lab'")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], check=True)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill(disk: Path, *, leave: int) -> Path:
+    path = disk / "filler"
+    with path.open("wb") as file:
+        file.write(b"\0" * max(0, shutil.disk_usage(disk).free - leave))
+    return path
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("leave", [0, 4096, 40_960, 122_880])
+def test_a_disk_that_is_full_from_the_start_ends_with_75_and_later_the_run_can_be_had(
+    processes: Processes, tiny_disk: Path, leave: int
+) -> None:
+    machine = processes("one_fails")
+    machine.state = tiny_disk / "state"
+    filler = fill(tiny_disk, leave=leave)
+
+    full = machine.run()
+
+    assert full is not None
+    assert full.exit_code == 75, machine.errors
+    assert machine.asked() == []
+    filler.unlink()
+    ended = machine.run()
+    assert ended is not None
+    assert (ended.exit_code, ended.state) == (3, "failed")
+    assert [summary.folder.number for summary in machine.store().summaries()] == [1]
+
+
+@pytest.mark.lab
+def test_a_disk_that_fills_during_a_step_ends_with_75_and_that_step_is_not_done_again(
+    processes: Processes, tiny_disk: Path
+) -> None:
+    machine = processes("fills_disk")
+    machine.state = tiny_disk / "state"
+    (tiny_disk / "reserved").write_bytes(b"\0" * 4096)
+
+    full = machine.run()
+
+    assert full is not None
+    assert full.exit_code == 75, machine.errors
+    assert machine.effects() == ["begin", "fill"]
+    (tiny_disk / "filler").unlink()
+    ended = machine.run()
+    assert ended is not None
+    assert (ended.exit_code, ended.state) == (0, "done"), machine.errors
+    assert machine.asked() == ["begin", "fill", "after"]
