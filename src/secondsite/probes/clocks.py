@@ -10,11 +10,12 @@ from pathlib import Path
 from ..errors import MeasurementError
 from ..estate.model import HostName
 from ..run.ports import Hands
+from .customers import read_object
 from .model import Clocks, HostClock, Trip
 from .rules import reasons_to_doubt_one_clock, uncertainty_s
+from .ship import ship
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_READ = ("/usr/bin/python3", "-I", "-S", "-c", "import time; print(repr(time.monotonic()))")
 _TIMEOUT = dt.timedelta(seconds=5)
 _TRIPS = 3
 
@@ -49,15 +50,17 @@ def document(clocks: Clocks) -> dict[str, object]:
 
 
 def _clock_of(hands: Hands, host: HostName, monotonic: Callable[[], float]) -> HostClock:
-    boot_id = hands.run(host, ["cat", str(_BOOT_ID)], timeout=_TIMEOUT).stdout.strip()
-    return HostClock(boot_id=boot_id, trips=tuple(_trip(hands, host, monotonic) for _ in range(_TRIPS)))
+    argv = ship(hands, host, "clock")
+    readings = [_reading(hands, host, argv, monotonic) for _ in range(_TRIPS)]
+    return HostClock(boot_id=readings[-1][0], trips=tuple(trip for _, trip in readings))
 
 
-def _trip(hands: Hands, host: HostName, monotonic: Callable[[], float]) -> Trip:
+def _reading(hands: Hands, host: HostName, argv: Sequence[str], monotonic: Callable[[], float]) -> tuple[str, Trip]:
     before = monotonic()
-    said = hands.run(host, _READ, timeout=_TIMEOUT).stdout.strip()
+    said = hands.run(host, argv, stdin="\n", timeout=_TIMEOUT).stdout.splitlines()
     after = monotonic()
     try:
-        return Trip(before=before, remote=float(said), after=after)
-    except ValueError as error:
-        raise MeasurementError(f"{host} was asked for its clock and said {said[:80]!r}") from error
+        boot, instant = said
+        return str(read_object(boot)["kernel"]), Trip(before=before, remote=float(instant), after=after)
+    except (KeyError, ValueError) as error:
+        raise MeasurementError(f"{host} was asked for its clock and said {' '.join(said)[:200]!r}") from error

@@ -20,6 +20,7 @@ STATES = ("writable", "read-only", "down")
 UNREACHABLE = "unreachable"
 _SILENT_AFTER_S = 0.8
 _GIVE_UP_AFTER_S = 3.0
+_LATE_AFTER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,19 +57,24 @@ class NodePoller:
         """Poll nothing yet."""
         self._hands, self._clusters, self._records, self._monotonic = hands, clusters, records, monotonic
         self._states: dict[tuple[str, str], str] = {}
-        self._latest: dict[str, float] = {}
+        self._latest: dict[HostName, float] = {}
+        self._heard = {host: threading.Event() for host in clusters}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin; every poll becomes a record of kind ``writability``."""
+        """Begin, and return when every host has reported or is known to be late.
+
+        Every poll becomes a record of kind ``writability``.
+        """
         for host in self._clusters:
-            self._latest[host] = self._monotonic()
-            for name, work in (("keep", self._keep_streaming), ("miss", self._record_what_is_missing)):
-                thread = threading.Thread(target=work, args=(host,), name=f"{name} {host}", daemon=True)
-                thread.start()
-                self._threads.append(thread)
+            self._begin("keep", self._keep_streaming, host)
+        for host in self._clusters:
+            self._heard[host].wait(_LATE_AFTER_S)
+            with self._lock:
+                self._latest.setdefault(host, self._monotonic())
+            self._begin("miss", self._record_what_is_missing, host)
 
     def states(self) -> Mapping[tuple[str, str], str]:
         """Return the newest state by workload and node."""
@@ -81,6 +87,11 @@ class NodePoller:
         for thread in self._threads:
             thread.join(7)
         self._threads = []
+
+    def _begin(self, name: str, work: Callable[[HostName], None], host: HostName) -> None:
+        thread = threading.Thread(target=work, args=(host,), name=f"{name} {host}", daemon=True)
+        thread.start()
+        self._threads.append(thread)
 
     def _keep_streaming(self, host: HostName) -> None:
         while not self._stopping.is_set():
@@ -99,7 +110,7 @@ class NodePoller:
 
     def _given_up(self, host: HostName, opened: float) -> bool:
         with self._lock:
-            latest = max(self._latest[host], opened)
+            latest = max(self._latest.get(host, opened), opened)
         return self._monotonic() - latest > _GIVE_UP_AFTER_S
 
     def _open(self, host: HostName) -> Stream:
@@ -130,12 +141,13 @@ class NodePoller:
                 for cluster in self._clusters[host]:
                     self._record(host, cluster.workload, UNREACHABLE, t=now)
 
-    def _record(self, host: str, workload: str, state: str, *, t: float, why: object = None) -> None:
+    def _record(self, host: HostName, workload: str, state: str, *, t: float, why: object = None) -> None:
         line: dict[str, object] = {"t": t, "node": host, "workload": workload, "state": state}
         if why:
             line["why"] = str(why)[:200]
         with self._lock:
             if state != UNREACHABLE:
-                self._latest[host] = max(self._latest[host], t)
+                self._latest[host] = max(self._latest.get(host, t), t)
+                self._heard[host].set()
             self._states[(workload, host)] = state
             self._records.append("writability", line)
