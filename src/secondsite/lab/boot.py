@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import Unreachable
+from ..errors import ActionError, Unreachable
 from . import cgroups, disks, leftovers, machines, netns, processes, ready, wires
+from .commands import run
 from .image import image_path
 from .model import LabHost, LabSettings, Topology
 from .state import read_state
@@ -99,9 +99,11 @@ def stop_all(settings: LabSettings) -> None:
     machines.kill(settings, freeze_disks=False)
     machines.wait_until_dead(settings)
     for mount in leftovers.mounts_below(settings.home):
-        subprocess.run(["umount", str(mount)], check=False, capture_output=True, timeout=30)
+        with contextlib.suppress(ActionError):  # what stays is found by `leftovers`, and told
+            run(["umount", str(mount)])
     for device in disks.devices_of(settings.home):  # of a supervisor killed before it had mounted it
-        subprocess.run(["losetup", "--detach", device], check=False, capture_output=True, timeout=30)
+        with contextlib.suppress(ActionError):  # its last user may have let go of it meanwhile
+            run(["losetup", "--detach", device])
     for name in netns.named(f"{settings.instance}-"):
         netns.delete(name)
     cgroups.remove_groups(settings)

@@ -11,10 +11,10 @@ import fcntl
 import os
 import shutil
 import struct
-import subprocess
 from pathlib import Path
 
 from ..errors import ActionError, Effect
+from .commands import run
 from .model import Disk, LabSettings
 
 _EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32); what xfstests' "godown" uses
@@ -46,11 +46,7 @@ def make(settings: LabSettings, host: str, disk: Disk, rootfs: Path) -> None:
     with fresh.open("wb") as out:
         out.truncate(disk.size_mib * 1024 * 1024)
     options = "lazy_itable_init=1,lazy_journal_init=1,nodiscard"
-    argv = ["mkfs.ext4", "-q", "-F", "-m", "0", "-E", options, "-d", str(content), str(fresh)]
-    result = subprocess.run(argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
-    if result.returncode != 0:
-        reason = " ".join(result.stderr.split())[:500]
-        raise ActionError(f"making {path}: {reason}", effect=Effect.NONE, next_step="secondsite lab down")
+    run(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", options, "-d", str(content), str(fresh)], timeout_s=_TIMEOUT_S)
     shutil.rmtree(content)
     fresh.rename(path)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 
-from ..errors import ActionError, Effect, UsageError
+from ..errors import ActionError, ActionTimeout, Effect, UsageError
 from .mirror import checked_mirror, configured_mirror
 
 SUITE = "trixie"
@@ -65,7 +65,7 @@ def ensure_image(cache: Path, *, mirror: str | None, say: Callable[[str], None])
     target = image_path(cache, image_key())
     if target.is_dir():
         return target
-    with _building(cache):
+    with _building(cache, say):
         if not target.is_dir():
             source = checked_mirror(mirror) if mirror else configured_mirror()
             say(f"building the lab image {image_key()} ({len(PACKAGES)} packages of Debian {SUITE} from {source})")
@@ -74,11 +74,15 @@ def ensure_image(cache: Path, *, mirror: str | None, say: Callable[[str], None])
 
 
 @contextlib.contextmanager
-def _building(cache: Path) -> Iterator[None]:
+def _building(cache: Path, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the one lock under which images are built; wait for another builder to finish."""
     (cache / "images").mkdir(parents=True, exist_ok=True)
     with (cache / "images" / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another process is building the lab image: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
@@ -96,12 +100,17 @@ def _build(cache: Path, target: Path, mirror: str) -> None:
         "unshare", "--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child", "--mount-proc",
     ]  # fmt: skip
     with log.open("wb") as out:
-        result = subprocess.run(
-            [*cage, *_mmdebstrap(work / "rootfs", script, mirror)],
-            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=_BUILD_TIMEOUT_S, check=False,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": str(work)},
-        )  # fmt: skip
-    if result.returncode != 0:
+        try:
+            code = subprocess.run(
+                [*cage, *_mmdebstrap(work / "rootfs", script, mirror)], check=False, timeout=_BUILD_TIMEOUT_S,
+                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": str(work)},
+            ).returncode  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise ActionTimeout(
+                f"the lab image was not built from {mirror} in {_BUILD_TIMEOUT_S} s", next_step=f"read {log}"
+            ) from error
+    if code != 0:
         raise _build_failed(log, mirror)
     os.sync()
     shutil.rmtree(target.parent, ignore_errors=True)

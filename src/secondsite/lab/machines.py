@@ -20,6 +20,7 @@ from .rules import machine_id
 
 _PARALLEL = 5
 _FORK_TIMEOUT_S = 30
+_SUPERVISOR_ENDS_WITHIN_S = 1.5  # once its guest is dead; then it removes its own files
 _RELEASED_WITHIN_S = 10.0
 T = TypeVar("T")
 
@@ -88,6 +89,7 @@ def start(settings: LabSettings, host: LabHost, rootfs: Path) -> None:
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                 "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE": "1",
                 "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+                "SYSTEMD_NSPAWN_LOCK": "0",  # a lock file for each start would stay; the lab has its own lock
             },
         )  # fmt: skip
 
@@ -134,6 +136,9 @@ def kill(settings: LabSettings, hosts: Iterable[str] | None = None, *, freeze_di
 def wait_until_dead(settings: LabSettings, hosts: Iterable[str] | None = None) -> None:
     """End what is left of the hosts outside their inits, and wait until no process of theirs is there."""
     chosen = None if hosts is None else set(hosts)
+    outer = [p.pid for p in processes.supervisors(settings) if chosen is None or p.host in chosen]
+    with contextlib.suppress(ActionTimeout):  # one whose guest never began does not end by itself
+        processes.wait_until_gone(outer, within_s=_SUPERVISOR_ENDS_WITHIN_S)
     left = [
         process.pid
         for process in (*processes.inhabitants(settings), *processes.supervisors(settings))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import os
-import subprocess
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import ActionError, Effect, UsageError
+from ..errors import UsageError
+from .commands import run
 from .model import LabSettings
 
 _CLONE_NEWNET = 0x40000000
 _FOLDER = Path("/run/netns")
-_TIMEOUT_S = 30
 _left: list[int] = []  # the namespace this process was started in, kept open once it moved into the control namespace
 T = TypeVar("T")
 
@@ -62,12 +61,12 @@ def named(prefix: str) -> list[str]:
 
 def run_ip(argv: list[str]) -> str:
     """Run ``ip`` and return what it printed."""
-    return _run(["ip", *argv], "")
+    return run(["ip", *argv])
 
 
 def batch(namespace: str, lines: Iterable[str]) -> None:
     """Run ``ip`` lines in a namespace with one process; the first that fails stops and is named."""
-    _run(["ip", "-n", namespace, "-batch", "-"], "\n".join(lines) + "\n")
+    run(["ip", "-n", namespace, "-batch", "-"], stdin="\n".join(lines) + "\n")
 
 
 def write_settings(namespace: str, settings: Mapping[str, str]) -> None:
@@ -136,11 +135,3 @@ def _enter(path: Path) -> None:
             raise OSError(number, os.strerror(number), str(path))
     finally:
         os.close(descriptor)
-
-
-def _run(argv: list[str], stdin: str) -> str:
-    result = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
-    if result.returncode != 0:
-        reason = " ".join(result.stderr.split())[:500]
-        raise ActionError(f"{' '.join(argv)}: {reason}", effect=Effect.UNKNOWN, next_step="secondsite lab down")
-    return result.stdout

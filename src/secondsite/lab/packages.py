@@ -20,13 +20,18 @@ _PROGRAMS = {
     "ssh": "openssh-client",
 }
 _TO_BUILD = {"mmdebstrap": "mmdebstrap"}
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _SBIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def missing_system_packages(cache: Path) -> tuple[str, ...]:
     """Return the Debian packages to install before a lab can start; mmdebstrap only while no image is cached."""
-    needed = _PROGRAMS if is_cached(cache) else _PROGRAMS | _TO_BUILD
-    return tuple(sorted({package for program, package in needed.items() if shutil.which(program, path=_SBIN) is None}))
+    building = not is_cached(cache)
+    needed = _PROGRAMS | _TO_BUILD if building else _PROGRAMS
+    missing = {package for program, package in needed.items() if shutil.which(program, path=_SBIN) is None}
+    if building and not _KEYRING.exists():
+        missing.add("debian-archive-keyring")
+    return tuple(sorted(missing))
 
 
 def require_system_packages(cache: Path) -> None:

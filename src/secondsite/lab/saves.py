@@ -6,15 +6,15 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ActionError, Effect, UsageError
+from ..errors import UsageError
 from . import boot, machines, netns, wires
+from .commands import run
 from .image import image_key, image_path
 from .keys import ensure_keys
 from .load import load_topology
@@ -190,8 +190,7 @@ def _ends(host: LabHost, topology: Topology) -> list[str]:
 
 def _copy(sources: list[Path], target: Path) -> None:
     """Copy with everything an overlay keeps in its files' attributes; share blocks where the file system can."""
-    argv = ["cp", "--archive", "--reflink=auto", "--sparse=always", "--", *map(str, sources), str(target)]
-    result = subprocess.run(argv, capture_output=True, text=True, timeout=_COPY_TIMEOUT_S, check=False)
-    if result.returncode != 0:
-        reason = " ".join(result.stderr.split())[:500]
-        raise ActionError(f"copying to {target}: {reason}", effect=Effect.NONE, next_step="make room, and try again")
+    run(
+        ["cp", "--archive", "--reflink=auto", "--sparse=always", "--", *map(str, sources), str(target)],
+        timeout_s=_COPY_TIMEOUT_S,
+    )

@@ -22,11 +22,11 @@ from .state import (
     LabState,
     boot_id,
     exclusively,
+    forget_state,
     owner_file,
     read_state,
     require_root,
     set_phase,
-    write_state,
     write_whole,
 )
 
@@ -128,8 +128,7 @@ def _clear(settings: LabSettings) -> None:
     hosts = settings.home / "hosts"
     if hosts.is_dir() and not leftovers.mounts_below(hosts):
         shutil.rmtree(hosts)
-    if settings.home.is_dir():
-        write_state(settings, LabState())
+    forget_state(settings)
     owner_file(settings).unlink(missing_ok=True)
 
 

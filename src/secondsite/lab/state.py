@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import JournalError, LockHeld, UsageError
+from . import netns
 from .model import FaultInForce, LabSettings, Phase
 
 
@@ -58,6 +59,12 @@ def write_state(settings: LabSettings, state: LabState) -> None:
         "faults": [asdict(fault) for fault in state.faults],
     }  # fmt: skip
     write_whole(settings.home / "lab.json", json.dumps(document, indent=1) + "\n")
+
+
+def forget_state(settings: LabSettings) -> None:
+    """Remember nothing more: the lab is DOWN. Needs no room on the disk."""
+    for name in ("lab.json", ".lab.json.new"):
+        (settings.home / name).unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
@@ -135,7 +142,7 @@ def _refuse_another_home(settings: LabSettings) -> None:
         home = owner_file(settings).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return
-    if home and home != str(settings.home):
+    if home and home != str(settings.home) and netns.named(f"{settings.instance}-"):
         raise UsageError(
             f"a lab named {settings.instance!r} stands already, with its state in {home}",
             not_done="nothing was attempted",
