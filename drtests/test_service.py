@@ -68,7 +68,8 @@ def test_each_cluster_has_one_leader_at_home_and_a_standby_that_follows(host: Ho
         seen[workload["scope"]] = {member["Member"]: (member["Role"], member["State"]) for member in members}
         leaders = [member["Member"] for member in members if member["Role"] == "Leader"]
         standbys = [member for member in members if member["Role"] != "Leader"]
-        saw(seen)
+        if workload is facts["workloads"][-1]:
+            saw(seen)
         assert leaders == [workload["home_host"]]
         assert [member["State"] for member in standbys] == ["streaming"]
         if workload["synchronous"]:

@@ -86,6 +86,9 @@ class Conductor:
         except Refused as refusal:
             self._event("aborted", detail={"reason": refusal.what})
             raise
+        except SecondsiteError as error:
+            self._event("ended-early", detail={"reason": error.what})
+            raise
         finally:
             self.kit.runs.stop()
             self._pool.shutdown()

@@ -16,6 +16,7 @@ MARKS: Mapping[str, str] = {
 """Which instant of the disruption the end of a step marks. Steps by kind: see ``mark_of``."""
 
 MARKS_BY_PREFIX: Mapping[str, str] = {
+    "promote-": "writable",
     "redirect-": "redirected",
     "open-": "opened",
     "verify-": "restored-verified",

@@ -27,7 +27,7 @@ class ReplicationHold:
             f"table inet {_TABLE} {{ chain hold {{\n"
             "  type filter hook prerouting priority raw; policy accept;\n"
             f"  tcp sport {port} drop\n"
-            "} }\n"
+            "}\n}\n"
         )
         self._hands.run(node, [*_NFT, "-f", "-"], stdin=rules, timeout=_TIMEOUT)
 

@@ -1,1 +1,0 @@
-"""The composition root: the one module that names concrete adapters."""

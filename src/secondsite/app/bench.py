@@ -1,0 +1,210 @@
+"""Where an operator works: an estate, its state on disk, hands on its hosts, and everything a runbook may call."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UsageError
+from ..estate.load import load_estate
+from ..estate.model import Estate, HostName, WorkloadName
+from ..hands import actions as hand_actions
+from ..hands import secrets
+from ..hands.dns import NameServer
+from ..hands.isolation import CarrierFilter
+from ..hands.keys import USER, Trust
+from ..hands.ssh import SshHands, SshTarget
+from ..lab.model import LabSettings
+from ..lab.netns import enter_control
+from ..probes import actions as probe_actions
+from ..run.ports import Observer, Registry
+from ..store.clock import SystemClock
+from ..store.orders import LIMITATION as ORDERS_LIMITATION
+from ..store.orders import SignedOrders
+from ..store.runs import Crew, RunStore
+from ..workloads import actions as workload_actions
+from ..workloads.patroni import Cluster, PatroniCluster
+from .provision import provisioning_registry
+
+PROJECT = Path(__file__).resolve().parents[3]
+RUNBOOKS = PROJECT / "runbooks"
+SCENARIOS = PROJECT / "drtests" / "scenarios"
+CHECKS = PROJECT / "drtests"
+DEFAULT_ESTATE = PROJECT / "inventories" / "lab"
+TOPOLOGY = "lab.yml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """Everything there is to work with on one estate."""
+
+    estate: Estate
+    state: Path
+    clock: SystemClock
+    hands: SshHands
+    trust: Trust
+    known: secrets.Secrets
+    carriers: CarrierFilter
+    clusters: Mapping[WorkloadName, PatroniCluster]
+    registry: Registry
+    orders: SignedOrders
+
+    def crew(self, *observers: Observer) -> Crew:
+        """Return who a run works with."""
+        return Crew(registry=self.registry, orders=self.orders, observers=observers)
+
+    def limitations(self) -> tuple[str, ...]:
+        """Say what a report must know of how this bench works."""
+        return (secrets.LIMITATION, ORDERS_LIMITATION)
+
+
+def estate(directory: Path | None = None) -> Estate:
+    """Return the estate in a directory; without one, SECONDSITE_ESTATE's or the lab's.
+
+    Raises:
+        ConfigError: its files are wrong.
+    """
+    return load_estate(directory or Path(os.environ.get("SECONDSITE_ESTATE", DEFAULT_ESTATE)))
+
+
+def state_of(estate: Estate) -> Path:
+    """Return the estate's state directory, made if it was not there.
+
+    Raises:
+        UsageError: it can't be made.
+    """
+    state = Path(os.environ.get("SECONDSITE_STATE", f"/var/lib/secondsite/{estate.name}"))
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the state directory {state} can't be made: {error.strerror}",
+            not_done="nothing was attempted",
+            next_step="run it as root, or name another one in SECONDSITE_STATE",
+        ) from error
+    return state
+
+
+def run_store(estate: Estate) -> RunStore:
+    """Return the runs of an estate."""
+    return RunStore(state_of(estate), root=PROJECT, clock=SystemClock())
+
+
+def lab_of(estate: Estate) -> LabSettings | None:
+    """Return which lab the estate runs on, or None when its hosts are somebody's own."""
+    topology = Path(estate.directory) / TOPOLOGY
+    if not topology.exists():
+        return None
+    return LabSettings(
+        instance=os.environ.get("SECONDSITE_LAB", "ss"),
+        state=state_of(estate),
+        cache=Path(os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")),
+        topology=topology,
+    )
+
+
+def checks_environment() -> dict[str, str]:
+    """Return what the estate's checks may know of this process's environment."""
+    kept = ("PATH", "HOME", "LANG", "PYTHONPATH", "TMPDIR")
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+@contextlib.contextmanager
+def crew(estate: Estate, observers: tuple[Observer, ...] = ()) -> Iterator[Crew]:
+    """Get ready for one run."""
+    with open_bench(estate) as bench:
+        yield bench.crew(*observers)
+
+
+@contextlib.contextmanager
+def open_bench(estate: Estate) -> Iterator[Bench]:
+    """Get ready to work on an estate: for a lab, inside its control namespace and nowhere else.
+
+    Raises:
+        UsageError: the lab is not up.
+    """
+    lab, state, clock = lab_of(estate), state_of(estate), SystemClock()
+    if lab is not None:
+        enter_control(lab)
+    trust = Trust(state / "keys", list(estate.hosts.values()))
+    trust.prepare(now=clock.now())
+    known = secrets.make(state / "secrets")
+    hands = SshHands(_targets(estate, trust), known_hosts=trust.pins, monotonic=clock.monotonic)
+    carriers = CarrierFilter(hands)
+    clusters = _clusters(estate, hands, clock)
+    by_hand = hand_actions.Steps(estate=estate, hands=hands, filter=carriers, name_servers=_servers(estate, known))
+    parts = (
+        by_hand.registry(),
+        workload_actions.Steps(clusters=clusters).registry(),
+        probe_actions.Steps(estate=estate, hands=hands, clock=clock).registry(),
+        provisioning_registry(estate, project=PROJECT, lab=lab, trust=trust, state=state, clock=clock),
+    )
+    try:
+        yield Bench(
+            estate=estate,
+            state=state,
+            clock=clock,
+            hands=hands,
+            trust=trust,
+            known=known,
+            carriers=carriers,
+            clusters=clusters,
+            registry=_joined(*parts),
+            orders=SignedOrders(state, estate=estate, now=clock.now),
+        )
+    finally:
+        hands.close()
+
+
+def _joined(*parts: Registry) -> Registry:
+    return Registry(
+        actions={name: action for part in parts for name, action in part.actions.items()},
+        probes={name: probe for part in parts for name, probe in part.probes.items()},
+    )
+
+
+def _targets(estate: Estate, trust: Trust) -> dict[str, SshTarget]:
+    return {
+        host.name: SshTarget(
+            host=host.name, address=str(host.management), user=USER, key_file=trust.identity(host.site)
+        )
+        for host in estate.hosts.values()
+    }
+
+
+def _servers(estate: Estate, known: secrets.Secrets) -> dict[str, NameServer]:
+    key = known.tsig_update
+    return {
+        service.name: NameServer(
+            address=str(estate.hosts[service.name_server].management),
+            zone=service.zone,
+            key_name=key.name,
+            secret=lambda: key.secret,
+        )
+        for service in estate.services
+    }
+
+
+def _clusters(estate: Estate, hands: SshHands, clock: SystemClock) -> dict[WorkloadName, PatroniCluster]:
+    voters: tuple[HostName, ...] = estate.quorum.members if estate.quorum is not None else ()
+    databases = {host for workload in estate.workloads.values() for host in workload.members.values()}
+    return {
+        workload.name: PatroniCluster(
+            Cluster(
+                scope=workload.settings["scope"],
+                port=int(workload.settings["port"]),
+                database=workload.settings["database"],
+                table=workload.settings["table"],
+                members=tuple(workload.members.values()),
+                lease_hosts=tuple(sorted(voters, key=lambda host: host in databases)),
+                synchronous=not workload.objectives.rpo,
+            ),
+            hands=hands,
+            monotonic=clock.monotonic,
+            sleep=clock.sleep,
+        )
+        for workload in estate.workloads.values()
+    }

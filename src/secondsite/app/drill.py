@@ -1,0 +1,203 @@
+"""Conduct a drill on an estate: get it ready, run the scenario, measure, seal the evidence, write the report."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from ..drill.conduct import Conductor
+from ..drill.conduct import Kit as DrillKit
+from ..drill.load import load_scenario
+from ..drill.model import Scenario
+from ..drill.ports import View
+from ..errors import JournalError, Refused, SecondsiteError
+from ..estate.model import Estate, SiteName
+from ..evidence import Identity, seal, sha256
+from ..lab import service as lab_service
+from ..lab.faults import LabInjector
+from ..lab.limits import limitations as lab_limitations
+from ..lab.model import LabSettings
+from ..measure import FILES, Verdict, exit_code, read_records, recompute, to_document
+from ..plan.load import load_plan
+from ..plan.model import Plan
+from ..probes.steady import EstateChecks
+from ..reports import Seal, render_html
+from ..run.stop import Stop
+from ..store.folders import RunFolder
+from ..store.records import RecordFolder
+from ..store.runs import Session
+from .bench import CHECKS, PROJECT, RUNBOOKS, SCENARIOS, Bench, checks_environment, lab_of, open_bench, run_store
+from .instruments import Instruments
+from .preparation import provision, sign_standing_orders, signing_identities
+from .promised import promised
+from .runs import DrillRuns
+
+_KINDS = ("requests", "writability", "events", "final", "steps", "steady")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillEnd:
+    """How a drill ended. ``trouble`` is what ended it early, if anything did."""
+
+    document: Mapping[str, object]
+    verdict: Verdict
+    rules: tuple[tuple[str, str, str, str, str], ...]
+    exit_code: int
+    folder: Path
+    trouble: SecondsiteError | None
+
+
+def run_drill(estate: Estate, name: str, *, view: View, stop: Stop, keep: bool) -> DrillEnd:
+    """Conduct the drill of that name and return how it ended. A lab is started for it, and removed unless ``keep``.
+
+    Raises:
+        UsageError: no such scenario, or the machine lacks something; nothing was done.
+        ConfigError: the scenario does not fit the estate; nothing was done.
+        LockHeld: another run is under way.
+        KeyboardInterrupt: a person stopped it; the faults were taken back and the record kept.
+    """
+    scenario = load_scenario(name, folder=SCENARIOS, estate=estate)
+    lab = lab_of(estate)
+    with (
+        run_store(estate).session(purpose=f"drill {name}") as session,
+        _lab_up(lab, view=view, keep=keep),
+        open_bench(estate) as bench,
+    ):
+        return _DrillRun(
+            estate=estate, scenario=scenario, bench=bench, session=session, lab=lab, view=view, stop=stop
+        ).carry_out()
+
+
+@contextlib.contextmanager
+def _lab_up(lab: LabSettings | None, *, view: View, keep: bool) -> Iterator[None]:
+    if lab is None:
+        yield
+        return
+    view.phase("Two datacenters come up")
+    report = lab_service.up(lab, say=view.say)
+    view.say(f"{report.hosts} hosts answer SSH")
+    try:
+        yield
+    finally:
+        if not keep:
+            left = lab_service.down(lab)
+            view.say("the lab is removed" if not left else f"left behind: {', '.join(str(one) for one in left)}")
+
+
+@dataclass(kw_only=True)
+class _DrillRun:
+    estate: Estate
+    scenario: Scenario
+    bench: Bench
+    session: Session
+    lab: LabSettings | None
+    view: View
+    stop: Stop
+
+    def carry_out(self) -> DrillEnd:
+        provision(self.bench, self.session, plan_for=self._plan, view=self.view, stop=self.stop)
+        sign_standing_orders(self.bench, self.scenario, plan_for=self._plan, view=self.view)
+        identities = signing_identities(self.bench)
+        folder = self.session.new_folder(self.scenario.name)
+        records = RecordFolder(folder.records)
+        records.touch(*_KINDS)
+        instruments = Instruments(bench=self.bench, records=records)
+        runs = DrillRuns(
+            bench=self.bench,
+            session=self.session,
+            plan_for=self._plan,
+            records=records,
+            view=self.view,
+            stop_switch=self.stop,
+        )
+        trouble: SecondsiteError | None = None
+        try:
+            records.write("clocks", instruments.clocks())
+            self._conduct(folder, records, instruments, runs)
+        except JournalError:
+            raise
+        except KeyboardInterrupt:
+            trouble = Refused("a person or a signal stopped the drill; the faults were taken back")
+        except SecondsiteError as error:
+            trouble = error
+        finally:
+            records.write("limitations", self._limitations())
+            records.write("approvals", self._approvals(runs))
+            records.close()
+        return self._judged(folder, identities, trouble)
+
+    def _conduct(self, folder: RunFolder, records: RecordFolder, instruments: Instruments, runs: DrillRuns) -> None:
+        kit = DrillKit(
+            clock=self.bench.clock,
+            injector=self._injector(),
+            records=records,
+            replication=instruments.replication,
+            runs=runs,
+            steady=EstateChecks(
+                estate=self.estate,
+                folder=CHECKS,
+                ssh_config=self.bench.trust.ssh_config,
+                environment=checks_environment(),
+            ),
+            traffic=instruments.traffic,
+            view=self.view,
+            writability=instruments.writability,
+        )
+        drill_id = f"{folder.number}-{self.scenario.name}"
+        terms = promised(self.estate, self.scenario, drill=drill_id, versions=_versions())
+        Conductor(
+            scenario=self.scenario, estate=self.estate, kit=kit, stopping=self.stop.asked, promised=terms
+        ).conduct()
+
+    def _injector(self) -> LabInjector:
+        if self.lab is None:
+            raise SecondsiteError(
+                "only the lab's faults can be injected so far",
+                not_done="nothing was injected",
+                next_step="secondsite drill run site-loss --estate inventories/lab",
+            )
+        return LabInjector(self.lab)
+
+    def _plan(self, runbook: str, origin: SiteName | None, target: SiteName | None) -> Plan:
+        return load_plan(runbook, directory=RUNBOOKS, root=PROJECT, estate=self.estate, origin=origin, target=target)
+
+    def _limitations(self) -> list[str]:
+        said = list(lab_limitations(self.lab)) if self.lab is not None else []
+        return [*said, *self.bench.limitations()]
+
+    def _approvals(self, runs: DrillRuns) -> dict[str, object]:
+        orders = self.estate.standing_orders
+        order = self.bench.orders.document(orders[0]) if orders else None
+        return {"standing_order": order, "approvals": runs.approvals()}
+
+    def _judged(self, folder: RunFolder, identities: list[Identity], trouble: SecondsiteError | None) -> DrillEnd:
+        shutil.copytree(self.estate.directory, folder.path / "estate", dirs_exist_ok=True)
+        files = {name: (folder.records / name).read_bytes() for name in FILES if (folder.records / name).exists()}
+        result = recompute(read_records(files))
+        bundle = seal(folder.path, identities)
+        manifest = (folder.path / "evidence" / "manifest.json").read_bytes()
+        sealed = Seal(
+            manifest_sha256=sha256(manifest),
+            signed_by=tuple(identity.name for identity in identities),
+            verify_command=f"./secondsite evidence verify {bundle}",
+        )
+        report = folder.path / "report.html"
+        report.write_text(render_html(files, seal=sealed), encoding="utf-8")
+        return DrillEnd(
+            document=to_document(result, report=str(report), evidence=str(bundle)),
+            verdict=result.verdict,
+            rules=tuple((rule.id, rule.claim, rule.status.value, rule.saw, rule.expected) for rule in result.rules),
+            exit_code=exit_code(result),
+            folder=folder.path,
+            trouble=trouble,
+        )
+
+
+def _versions() -> dict[str, str]:
+    names = ("ansible-core", "ansible-runner", "dbos", "fabric", "paramiko", "jinja2", "pytest-testinfra")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}

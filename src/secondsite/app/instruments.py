@@ -1,0 +1,130 @@
+"""What measures during a drill, put together for one estate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..drill.ports import FinalRead
+from ..errors import MeasurementError, SecondsiteError, Unreachable
+from ..estate.model import Estate, HostName, SiteKind, SiteName, WorkloadName
+from ..probes.clocks import document, read_clocks
+from ..probes.customers import Customer, CustomerTraffic
+from ..probes.writability import NodePoller, polled_clusters
+from ..store.records import RecordFolder
+from ..workloads.hold import ReplicationHold
+from .bench import Bench
+
+
+@dataclass(kw_only=True)
+class Instruments:
+    """Traffic, writability polls, holds and final reads of one drill."""
+
+    bench: Bench
+    records: RecordFolder
+
+    @cached_property
+    def traffic(self) -> CustomerTraffic:
+        """Customers of the estate's service, as the tenant that drills may use."""
+        estate = self.bench.estate
+        (service,) = estate.services
+        if estate.drills is None:
+            raise SecondsiteError("the estate declares no terms for drills")
+        customer = Customer(host=customers_of(estate)[0], shop=service.dns_name, name=estate.drills.tenant)
+        return CustomerTraffic(self.bench.hands, customer, records=self.records)
+
+    @cached_property
+    def writability(self) -> NodePoller:
+        """Every node of every workload."""
+        return NodePoller(
+            self.bench.hands,
+            polled_clusters(self.bench.estate),
+            records=self.records,
+            monotonic=self.bench.clock.monotonic,
+        )
+
+    @cached_property
+    def replication(self) -> DrillReplication:
+        """Holds and final reads."""
+        return DrillReplication(bench=self.bench, records=self.records)
+
+    def clocks(self) -> dict[str, object]:
+        """Compare the clocks of all recorders."""
+        estate = self.bench.estate
+        databases = [host for workload in estate.workloads.values() for host in workload.members.values()]
+        recorders: list[HostName] = list(dict.fromkeys([customers_of(estate)[0], *databases]))
+        return document(read_clocks(self.bench.hands, recorders, monotonic=self.bench.clock.monotonic))
+
+
+@dataclass(kw_only=True)
+class DrillReplication:
+    """What a drill does to, and asks of, the workloads themselves."""
+
+    bench: Bench
+    records: RecordFolder
+
+    def hold_back(self, workload: WorkloadName, *, at: SiteName) -> None:
+        """Stop the copy at ``at`` from receiving."""
+        self._holds.hold(self._member(workload, at), port=self.bench.clusters[workload].cluster.port)
+
+    def let_go(self, workload: WorkloadName, *, at: SiteName) -> None:
+        """Take the hold back."""
+        self._holds.let_go(self._member(workload, at))
+
+    def held(self) -> Sequence[str]:
+        """Name every hold in force, and every node where that could not be asked."""
+        nodes = {node for cluster in self.bench.clusters.values() for node in cluster.cluster.members}
+        return [said for node in sorted(nodes) if (said := self._hold_at(node))]
+
+    def final_read(self, workload: WorkloadName) -> FinalRead:
+        """Read the ids that this drill's customers asked for, on the single writer.
+
+        Raises:
+            MeasurementError: no writer, more than one, or a node that can't be asked.
+        """
+        cluster = self.bench.clusters[workload]
+        try:
+            writers = cluster.writers()
+            if len(writers) != 1:
+                raise MeasurementError(f"{workload} has {len(writers)} writers: {', '.join(writers) or 'none'}")
+            found = cluster.ids(writers[0])
+        except Unreachable as error:
+            raise MeasurementError(f"not every node of {workload} could be asked: {error.what}") from error
+        asked = self._asked()
+        return FinalRead(
+            workload=workload,
+            node=HostName(writers[0]),
+            ids=tuple(one for one in found if one in asked),
+            read_at=self.bench.clock.monotonic(),
+        )
+
+    def _asked(self) -> frozenset[str]:
+        lines = (self.records.folder / "requests.jsonl").read_text().splitlines()
+        return frozenset(str(json.loads(line).get("id")) for line in lines)
+
+    def _hold_at(self, node: str) -> str:
+        try:
+            return f"replication is held back at {node}" if self._holds.is_held(node) else ""
+        except SecondsiteError as error:
+            return f"whether replication is held back at {node} is not known: {error.what}"
+
+    @property
+    def _holds(self) -> ReplicationHold:
+        return ReplicationHold(self.bench.hands)
+
+    def _member(self, workload: WorkloadName, site: SiteName) -> HostName:
+        return self.bench.estate.workloads[workload].members[site]
+
+
+def customers_of(estate: Estate) -> tuple[HostName, ...]:
+    """Name the hosts that stand for customers.
+
+    Raises:
+        SecondsiteError: there are none, so nothing could be measured as customers see it.
+    """
+    names = tuple(host.name for host in estate.hosts.values() if estate.sites[host.site].kind is SiteKind.CUSTOMERS)
+    if not names:
+        raise SecondsiteError("the estate has no customers' host, so nothing can be measured as customers see it")
+    return names

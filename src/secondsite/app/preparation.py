@@ -1,0 +1,65 @@
+"""Get an estate ready for a drill: provisioned, with a standing order that covers it, and identities to sign with."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+from ..drill.model import Scenario
+from ..drill.ports import View
+from ..errors import SecondsiteError
+from ..estate.model import SiteName
+from ..evidence import Identity
+from ..plan.model import Plan
+from ..run.model import RunState, StepState, Transition
+from ..run.stop import Stop
+from ..store.runs import Session
+from .bench import Bench
+
+_ORDER_LASTS = dt.timedelta(days=92)
+PlanFor = Callable[[str, SiteName | None, SiteName | None], Plan]
+
+
+def provision(bench: Bench, session: Session, *, plan_for: PlanFor, view: View, stop: Stop) -> None:
+    """Bring every host to the state its roles describe, and use the service.
+
+    Raises:
+        SecondsiteError: the run did not come to its end.
+    """
+    view.phase("The estate is provisioned")
+    plan = plan_for("provision", None, None)
+    titles = {step.name: step.title for step in plan.steps}
+
+    def tell(transition: Transition, /) -> None:
+        if transition.state in (StepState.DONE, StepState.VERIFIED):
+            told = transition.detail.get("said")
+            view.say(f"provision: {titles[transition.step]}" + (f" ({told})" if told else ""))
+
+    folder = session.begin(plan)
+    result = session.start(folder, bench.crew(tell), stop=stop)
+    if stop.asked():
+        raise KeyboardInterrupt
+    if result.state is not RunState.DONE:
+        raise SecondsiteError(
+            f"provisioning ended {result.state.value}: {'; '.join(result.reasons)}",
+            not_done="no fault was injected",
+            next_step=f"secondsite runs show {folder.number}",
+        )
+
+
+def sign_standing_orders(bench: Bench, scenario: Scenario, *, plan_for: PlanFor, view: View) -> None:
+    """Have the lab's two identities sign an order for exactly the plan that the scenario will need."""
+    for reference in bench.estate.standing_orders:
+        if (reference.runbook, reference.origin, reference.target) == (
+            scenario.runbook,
+            scenario.origin,
+            scenario.target,
+        ):
+            plan = plan_for(scenario.runbook, scenario.origin, scenario.target)
+            bench.orders.sign_as_lab(plan, reference=reference, lasts=_ORDER_LASTS)
+            view.say(f"standing order {reference.name}: signed by two lab identities for plan {plan.digest[:12]}")
+
+
+def signing_identities(bench: Bench) -> list[Identity]:
+    """Return the lab's two identities, which also sign the evidence."""
+    return bench.orders.lab_identities()

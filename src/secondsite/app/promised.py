@@ -1,0 +1,73 @@
+"""What a drill is judged by, pinned before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..drill.model import Scenario
+from ..errors import ConfigError, Problem
+from ..estate.model import Estate
+
+RETURN_SUSTAINED_S = 5
+
+OUT_OF_SCOPE = (
+    "other estates: a lab's result proves nothing about them",
+    "backups and restore from them",
+    "mail, files, git repositories and documents: this estate holds a shop and its databases",
+    "the headquarters, power feeds and batteries",
+)
+
+
+def promised(estate: Estate, scenario: Scenario, *, drill: str, versions: Mapping[str, str]) -> dict[str, object]:
+    """Return the objectives and terms of one drill as a document.
+
+    Raises:
+        ConfigError: the estate declares no service level, so nothing could be judged.
+    """
+    level = estate.service_level
+    if level is None:
+        raise ConfigError([Problem(file=estate.directory, line=None, pointer="/service_level", what="is missing")])
+    return {
+        "schema_version": 1,
+        "drill": drill,
+        "scenario": scenario.name,
+        "estate": estate.name,
+        "anchored": False,
+        "origin": scenario.origin,
+        "target": scenario.target,
+        "fault_hosts": [host.name for host in estate.hosts_at(scenario.fault_site)],
+        "returns": True,
+        "nodes": {
+            host.name: host.site for host in estate.hosts.values() if host.site in (scenario.origin, scenario.target)
+        },
+        "workloads": [
+            {
+                "name": workload.name,
+                "arm": "control" if workload.is_control_arm else "main",
+                "rto_s": workload.objectives.rto.total_seconds(),
+                "rpo_s": workload.objectives.rpo.total_seconds(),
+                "mtpd_s": workload.objectives.mtpd.total_seconds(),
+                "writers": list(workload.members.values()),
+            }
+            for workload in estate.workloads.values()
+        ],
+        "service_level": {
+            "ratio": level.success_ratio,
+            "latency_s": level.latency.total_seconds(),
+            "sustained_s": level.sustained.total_seconds(),
+            "return_sustained_s": RETURN_SUSTAINED_S,
+        },
+        "estate_digest": estate.digest,
+        "runbook": scenario.runbook,
+        "kind": scenario.kind.value,
+        "why": scenario.title,
+        "success_criteria": [
+            "every objective below is met, as customers saw it",
+            "no acknowledged write of a workload with an RPO of zero is missing",
+            "never more than one writer of a workload",
+            "the estate is in steady state again and nothing injected is left",
+        ],
+        "out_of_scope": list(OUT_OF_SCOPE),
+        "commitments": [{"id": one.id, "kept_by": one.kept_by} for one in estate.commitments],
+        "versions": dict(versions),
+    }

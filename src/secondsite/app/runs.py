@@ -1,0 +1,174 @@
+"""Runs inside a drill: each is a run of its own, and each of its steps becomes a record of the drill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ..drill.ports import Records, RunEnd, View
+from ..drill.rules import mark_of
+from ..estate.model import SiteName
+from ..plan.model import Plan, Step
+from ..run.model import RunResult, StepRecord, StepState, Transition
+from ..run.stop import Stop
+from ..store.runs import Session
+from .bench import Bench
+
+_ENDED_WELL = frozenset({StepState.DONE, StepState.VERIFIED})
+_OUTCOMES: Mapping[StepState, str] = {
+    StepState.DONE: "done",
+    StepState.VERIFIED: "verified",
+    StepState.FAILED: "failed",
+    StepState.NOT_VERIFIED: "failed",
+    StepState.REFUSED: "refused",
+    StepState.PLANNED: "never-executed",
+    StepState.WAITING: "never-executed",
+    StepState.INTENDED: "unknown",
+    StepState.IN_DOUBT: "unknown",
+    StepState.UNKNOWN: "unknown",
+}
+_STOPPED = 130
+
+
+@dataclass(kw_only=True)
+class DrillRuns:
+    """Carries runs to their end within one drill's session, and records what they did."""
+
+    bench: Bench
+    session: Session
+    plan_for: Callable[[str, SiteName | None, SiteName | None], Plan]
+    records: Records
+    view: View
+    stop_switch: Stop
+    _ended: list[tuple[Plan, RunResult, list[Transition]]] = field(default_factory=list, init=False)
+
+    def run(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
+        """Carry a run to its end and say how it ended."""
+        plan = self.plan_for(runbook, origin, target)
+        folder = self.session.begin(plan)
+        seen: list[Transition] = []
+        watch = _Watch(plan=plan, records=self.records, view=self.view, seen=seen)
+        result = self.session.start(folder, self.bench.crew(watch), stop=self.stop_switch)
+        self._ended.append((plan, result, seen))
+        for line in step_lines(plan, result, seen):
+            self.records.append("steps", line)
+        why = "; ".join([*result.reasons, *_troubles(result)])
+        return RunEnd(number=folder.number, name=runbook, state=result.state.value, why=why)
+
+    def stop(self) -> None:
+        """Ask the run in flight to start no further step."""
+        self.stop_switch.ask(exit_code=_STOPPED)
+
+    def approvals(self) -> list[dict[str, object]]:
+        """Return every consent that was given in these runs."""
+        return [one for plan, result, seen in self._ended for one in consents(plan, result, seen)]
+
+
+@dataclass(kw_only=True)
+class _Watch:
+    """Turns what the engine reports into events of the drill and lines for a person."""
+
+    plan: Plan
+    records: Records
+    view: View
+    seen: list[Transition]
+
+    def __call__(self, transition: Transition, /) -> None:
+        self.seen.append(transition)
+        title = next(step.title for step in self.plan.steps if step.name == transition.step)
+        if transition.state in _ENDED_WELL:
+            self._mark(transition)
+            self.view.say(f"{self.plan.runbook}: {title}")
+        elif transition.state.ended_badly:
+            if transition.step == "confirm-fencing":
+                self._event(transition, "fenced", {"fencing": _refuted(transition), "observations": []})
+            self.view.say(f"{self.plan.runbook}: {transition.state.value.upper()}: {title} {_reasons(transition)}")
+
+    def _mark(self, transition: Transition) -> None:
+        event = mark_of(transition.step)
+        if event is None or self.plan.runbook == "provision":
+            return
+        details: dict[str, object] = {"step": transition.step}
+        if event == "fenced":
+            details |= {
+                "fencing": "confirmed",
+                "rule": "isolation at both carriers, read back, and silence on the customers' side (ADR 0005)",
+                "observations": [dict(one.detail) for one in self.seen if _observes_fencing(one)],
+            }
+        if event == "approved":
+            consents = [one.detail for one in self.seen if one.step == transition.step and one.detail.get("granted")]
+            by_order = any(consent.get("standing_order") for consent in consents)
+            details["by"] = "standing-order" if by_order else "persons"
+        self._event(transition, event, details)
+
+    def _event(self, transition: Transition, event: str, details: Mapping[str, object]) -> None:
+        self.records.append("events", {"t": transition.t, "event": event, "detail": dict(details)})
+
+
+def step_lines(plan: Plan, result: RunResult, seen: list[Transition]) -> Iterator[dict[str, object]]:
+    """Yield one record per step of the plan, those that were never executed included."""
+    for step in plan.steps:
+        record = result.steps[step.name]
+        begun = [one.t for one in seen if one.step == step.name and one.state is StepState.INTENDED]
+        ended = [one.t for one in seen if one.step == step.name and one.state not in _UNDER_WAY]
+        yield {
+            "step": f"{plan.runbook}/{step.name}",
+            "title": step.title,
+            "hosts": list(step.hosts),
+            "attempt": max(1, record.attempts),
+            "t0": begun[0] if begun else None,
+            "t1": ended[-1] if begun and ended else None,
+            "outcome": _OUTCOMES[record.state],
+            "after": [f"{plan.runbook}/{name}" for name in step.after],
+            "runbook": plan.runbook,
+            "waited_on_people_s": _waited_on_people(step, record),
+            "detail": _told(record)[:500],
+        }
+
+
+def consents(plan: Plan, result: RunResult, seen: list[Transition]) -> Iterator[dict[str, object]]:
+    """Yield one record per consent: who gave it to which step, when it was asked for and when it was given."""
+    for name, record in result.steps.items():
+        answered = [one.t for one in seen if one.step == name and "granted" in one.detail]
+        if record.consent is not None and answered:
+            yield {
+                "gate": f"{plan.runbook}/{name}",
+                "by": "standing-order" if record.consent.standing_order else "persons",
+                "persons": list(record.consent.by),
+                "asked": answered[-1] - record.consent.waited_ms / 1000,
+                "answered": answered[-1],
+            }
+
+
+_UNDER_WAY = frozenset({StepState.PLANNED, StepState.WAITING, StepState.INTENDED, StepState.IN_DOUBT})
+
+
+def _waited_on_people(step: Step, record: StepRecord) -> float:
+    if step.gate is None or record.consent is None or record.consent.standing_order:
+        return 0.0
+    return record.consent.waited_ms / 1000
+
+
+def _told(record: StepRecord) -> str:
+    if record.result is None:
+        return "; ".join(record.reasons)
+    return record.result.error or "; ".join(record.reasons) or str(dict(record.result.detail))
+
+
+def _troubles(result: RunResult) -> Iterator[str]:
+    for name, record in result.steps.items():
+        if record.state.ended_badly:
+            yield f"{name} {record.state.value}: {_told(record)}"
+
+
+def _observes_fencing(transition: Transition) -> bool:
+    return transition.state in _ENDED_WELL and bool({"dropping", "customers"} & set(transition.detail))
+
+
+def _refuted(transition: Transition) -> str:
+    return "failed" if "fencing of the old primary is failed" in _reasons(transition) else "unknown"
+
+
+def _reasons(transition: Transition) -> str:
+    told = transition.detail.get("reasons") or transition.detail.get("error") or ""
+    return "; ".join(str(one) for one in told) if isinstance(told, list | tuple) else str(told)

@@ -1,0 +1,105 @@
+"""``secondsite drill``: run drills, and show what there is to run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..drill.load import load_scenario, scenario_names
+from ..run.stop import Stop
+from ..store.clock import SystemClock
+from .terminal import clean, emit, emit_json, estate_option, json_option, say
+from .view import LiveView, PlainView
+
+if TYPE_CHECKING:
+    from ..app.drill import DrillEnd
+
+_STYLES = {"passed": "bold green", "failed": "bold red", "inconclusive": "bold yellow", "aborted": "bold yellow"}
+_RULE_STYLES = {"satisfied": "green", "not-satisfied": "red", "not-measured": "yellow"}
+
+
+@click.group()
+def drill() -> None:
+    """Run drills, and show what there is to run."""
+
+
+@drill.command("list")
+@estate_option
+@json_option
+def list_scenarios(*, estate: Path, as_json: bool) -> None:
+    """List every scenario."""
+    from ..app.bench import SCENARIOS  # noqa: PLC0415  what the app imports takes longer than --help may
+    from ..app.bench import estate as load_estate  # noqa: PLC0415
+
+    loaded = load_estate(estate)
+    scenarios = [load_scenario(name, folder=SCENARIOS, estate=loaded) for name in scenario_names(SCENARIOS)]
+    if as_json:
+        emit_json({"scenarios": [{"name": one.name, "title": one.title, "kind": one.kind.value} for one in scenarios]})
+        return
+    for one in scenarios:
+        emit(f"{one.name:<24} {one.title}")
+
+
+@drill.command("run")
+@click.argument("scenario")
+@estate_option
+@json_option
+@click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
+def run_scenario(*, scenario: str, estate: Path, as_json: bool, keep: bool) -> int:
+    """Run a drill: inject a fault, let the runbooks answer it, measure, and judge.
+
+    On the lab it sets up everything it needs and removes the lab afterwards. It asks nothing.
+    """
+    from ..app.bench import estate as load_estate  # noqa: PLC0415  as above
+    from ..app.drill import run_drill  # noqa: PLC0415
+
+    loaded = load_estate(estate)
+    monotonic = SystemClock().monotonic
+    live = sys.stderr.isatty() and not as_json
+    view = LiveView(monotonic, title=f"drill {scenario}") if live else PlainView(monotonic)
+    stop = Stop()
+    with view, stop.on_signals():
+        ended = run_drill(loaded, scenario, view=view, stop=stop, keep=keep)
+    if as_json:
+        emit_json(ended.document)
+    else:
+        _show(ended)
+    return stop.exit_code or ended.exit_code
+
+
+def _show(ended: DrillEnd) -> None:
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, title_justify="left")
+    for heading in ("claim", "", "saw"):
+        table.add_column(heading)
+    for _, claim, status, saw, _ in ended.rules:
+        table.add_row(clean(claim), Text(status, style=_RULE_STYLES.get(status, "")), clean(saw))
+    console.print(table)
+    console.print(_times(ended))
+    verdict = ended.verdict.value
+    console.print(Text.assemble("\nVerdict: ", (verdict, _STYLES[verdict])))
+    if ended.trouble is not None:
+        say(f"The drill ended early: {ended.trouble.what}", style="red")
+        for line in (ended.trouble.not_done, ended.trouble.next_step):
+            if line:
+                say(line)
+    console.print(f"Report:   {ended.document['report']}", soft_wrap=True)
+    console.print(f"Evidence: {ended.document['evidence']}", soft_wrap=True)
+    console.print(f"Verify:   ./secondsite evidence verify {ended.document['evidence']}", soft_wrap=True)
+
+
+def _times(ended: DrillEnd) -> Text:
+    times = ended.document["times"]
+    if not isinstance(times, dict):
+        return Text("")
+    told = Text("\n")
+    for name, seconds in times.items():
+        shown = "not measured" if seconds is None else f"{seconds:8.3f} s"
+        told.append(f"{name.removesuffix('_s').replace('_', ' '):<28}{shown}\n")
+    return told
