@@ -16,11 +16,14 @@ from .manifest import ENVELOPE, KEYS, MANIFEST, RESULT, to_bytes
 from .sign import STATEMENT_TYPE, Identity, sign_bytes
 from .verify import recompute_document, statement_for
 
+KEPT_OUT = "secrets"
 SEALED = ("records", "plan.json", "files", "estate", "standing-order.json")
 
 
 def collect(run: Path, names: Iterable[str] = SEALED) -> dict[str, bytes]:
     """Return the files of a run folder that are evidence; ``names`` are files or folders, and may be missing.
+
+    Folders called ``secrets`` are left out, also encrypted ones: a bundle goes to outsiders.
 
     Raises:
         EvidenceError: there is a link or a device among them, or no ``records`` folder.
@@ -31,6 +34,8 @@ def collect(run: Path, names: Iterable[str] = SEALED) -> dict[str, bytes]:
     for name in names:
         top = run / name
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
+            if KEPT_OUT in path.relative_to(run).parts:
+                continue
             if path.is_symlink():
                 raise EvidenceError(f"{path}: a link can't be sealed", not_done="nothing was sealed")
             if path.is_file():

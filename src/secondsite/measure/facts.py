@@ -100,7 +100,7 @@ def judge_rto(
     return Status.NOT_SATISFIED if restoration.observed_until - fault >= late else Status.NOT_MEASURED
 
 
-def judge_rpo(workload: PromisedWorkload, arm: ArmWrites | None, rpa: float | None, not_single: str) -> Status:
+def judge_rpo(workload: PromisedWorkload, arm: ArmWrites | None, rpa: float | None, doubt: str) -> Status:
     """Judge the RPO by counting: an RPO of zero allows no acknowledged write to be missing.
 
     The control arm is held back on purpose; an RPO of zero is never asked of it.
@@ -111,7 +111,7 @@ def judge_rpo(workload: PromisedWorkload, arm: ArmWrites | None, rpa: float | No
         return Status.NOT_MEASURED
     if rpa > workload.rpo or (workload.rpo == 0 and arm.lost):
         return Status.NOT_SATISFIED
-    return Status.NOT_MEASURED if not_single or not arm.acknowledged else Status.SATISFIED
+    return Status.NOT_MEASURED if doubt else Status.SATISFIED
 
 
 def objective(
@@ -126,7 +126,10 @@ def objective(
     arm = arm_writes(records, workload.arm)
     rpa = arm.lost_span(fault) if arm and fault is not None else None
     rto = judge_rto(workload, found, fault, time_to_establish_absence(workload.rto, promised.service_level))
-    rpo = judge_rpo(workload, arm, rpa, read_on_the_single_writer(records, promised, workload.arm))
+    doubt = read_on_the_single_writer(records, promised, workload.arm)
+    if arm is not None and not arm.acknowledged:
+        doubt = "no write was acknowledged"
+    rpo = judge_rpo(workload, arm, rpa, doubt)
     return ObjectiveResult(
         workload=workload.name,
         arm=workload.arm,
@@ -137,6 +140,7 @@ def objective(
         rto_status=rto,
         rpo_status=rpo,
         finding=worst([rto, rpo]),
+        doubt=doubt if rpo is Status.NOT_MEASURED else "",
     )
 
 

@@ -32,6 +32,7 @@ class Milestones:
     opened: Instant | None = None
     restored_verified: Instant | None = None
     sustained: Instant | None = None
+    power_restored: Instant | None = None
     failback_started: Instant | None = None
     failback_done: Instant | None = None
     traffic_stopped: Instant | None = None
@@ -39,7 +40,9 @@ class Milestones:
 
 
 _LAST = frozenset({"fenced", "writable", "redirected", "opened", "restored-verified", "sustained"})
-_AFTER_THE_RETURN_BEGAN = frozenset({"failback-started", "failback-done", "traffic-stopped", "aborted"})
+_AFTER_THE_RETURN_BEGAN = frozenset(
+    {"power-restored", "failback-started", "failback-done", "traffic-stopped", "aborted"}
+)
 _ORDER = (
     ("drill_started", "traffic_started"),
     ("traffic_started", "fault_begun"),
@@ -51,6 +54,7 @@ _ORDER = (
     ("approved", "fenced"),
     ("approved", "writable"),
     ("writable", "failback_started"),
+    ("fault_begun", "power_restored"),
     ("failback_started", "failback_done"),
     ("fault_begun", "traffic_stopped"),
 )

@@ -310,7 +310,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectiveResult:
-    """One workload measured against what was promised for it."""
+    """One workload measured against what was promised for it; ``doubt`` says why its loss can't be judged, if so."""
 
     workload: str
     arm: Arm
@@ -321,6 +321,7 @@ class ObjectiveResult:
     rto_status: Status
     rpo_status: Status
     finding: Status
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

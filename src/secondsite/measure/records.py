@@ -64,6 +64,7 @@ ONCE = frozenset(
     }
 )
 MOST_PROBLEMS = 100
+LATEST_DELIVERY = 5.0
 Noun = TypeVar("Noun")
 
 
@@ -199,7 +200,11 @@ def _requests(reader: Reader) -> tuple[Request, ...] | None:
 
 
 def _writability(reader: Reader) -> tuple[WritabilitySample, ...] | None:
-    """Read samples; one that goes back in time for its node and workload is a problem and is left out."""
+    """Read samples, in order of time.
+
+    Lines of different hosts may be delivered late; one that goes back for its node and workload by more than delivery
+    can take is a problem and is left out.
+    """
     numbered = reader.lines("writability.jsonl", _sample)
     if numbered is None:
         return None
@@ -207,12 +212,12 @@ def _writability(reader: Reader) -> tuple[WritabilitySample, ...] | None:
     latest: dict[tuple[str, str], Instant] = {}
     for number, sample in numbered:
         key = (sample.workload, sample.node)
-        if sample.t < latest.get(key, sample.t):
+        if sample.t < latest.get(key, sample.t) - LATEST_DELIVERY:
             reader.note("writability.jsonl", number, f"goes back in time for {sample.node}, {sample.workload}")
             continue
-        latest[key] = sample.t
+        latest[key] = max(sample.t, latest.get(key, sample.t))
         kept.append(sample)
-    return tuple(kept)
+    return tuple(sorted(kept, key=lambda sample: sample.t))
 
 
 def _events(reader: Reader) -> tuple[Event, ...] | None:

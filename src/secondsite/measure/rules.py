@@ -175,7 +175,7 @@ def _objective(result: ObjectiveResult) -> Iterable[RuleResult]:
         id=f"rpo:{result.workload}",
         claim=f"{result.workload} lost no more than its RPO allows",
         status=result.rpo_status,
-        saw=seconds(result.rpa),
+        saw=seconds(result.rpa) + (f", but {result.doubt}" if result.doubt else ""),
         expected=f"at most {promised_seconds(result.rpo)}" if judged else "measured (held back on purpose, not judged)",
     )
 

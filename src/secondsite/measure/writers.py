@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 from .milestones import Milestones
 from .model import (
@@ -35,19 +35,42 @@ class Writing:
     end: Instant
 
 
+def _continues(last: WritabilitySample, sample: WritabilitySample, *, missed: bool) -> bool:
+    """Say whether a writable sample goes on a run; a missed poll in between breaks it only when it took too long."""
+    return not missed or sample.t - last.t <= LONGEST_UNWATCHED
+
+
+def _runs(samples: Sequence[WritabilitySample]) -> Iterator[list[WritabilitySample]]:
+    run: list[WritabilitySample] = []
+    missed = False
+    for sample in samples:
+        if sample.state is Writability.UNREACHABLE:
+            missed = True
+            continue
+        writable = sample.state is Writability.WRITABLE
+        if run and not (writable and _continues(run[-1], sample, missed=missed)):
+            yield run
+            run = []
+        if writable:
+            run.append(sample)
+        missed = False
+    if run:
+        yield run
+
+
 def writing_intervals(samples: Iterable[WritabilitySample]) -> tuple[Writing, ...]:
-    """Return every unbroken run of ``writable`` samples per workload and node."""
+    """Return every unbroken run of ``writable`` samples per workload and node.
+
+    A poll that got no answer says nothing: it breaks a run only when the answers around it are over a second apart.
+    """
     by_node: dict[tuple[str, str], list[WritabilitySample]] = defaultdict(list)
     for sample in samples:
         by_node[sample.workload, sample.node].append(sample)
-    runs: list[Writing] = []
-    for (workload, node), mine in by_node.items():
-        ordered = sorted(mine, key=lambda item: item.t)
-        for state, unbroken in groupby(ordered, key=lambda item: item.state):
-            run = list(unbroken)
-            if state is Writability.WRITABLE:
-                runs.append(Writing(workload=workload, node=node, begin=run[0].t, end=run[-1].t))
-    return tuple(runs)
+    return tuple(
+        Writing(workload=workload, node=node, begin=run[0].t, end=run[-1].t)
+        for (workload, node), mine in by_node.items()
+        for run in _runs(sorted(mine, key=lambda item: item.t))
+    )
 
 
 def most_at_once(intervals: Sequence[Writing]) -> int:
@@ -96,12 +119,12 @@ def _cut_until(
 ) -> Instant:
     """Return until when a node that was proven cut surely stayed so.
 
-    Until the return begins nobody gives it power. From then on it counts as cut only while polls keep being tried and
-    go unanswered, until its first answer.
+    Until its power is restored, or the return begins, nobody gives it power. From then on it counts as cut only while
+    polls keep being tried and go unanswered, until its first answer.
     """
     answered = [s.t for s in samples if s.t > silence.watched_until and s.state is not Writability.UNREACHABLE]
     back = min(answered, default=end)
-    begun = milestones.failback_started
+    begun = milestones.power_restored or milestones.failback_started
     if begun is None or back <= begun:
         return back
     untried = _unwatched(samples, begin=begun, end=back, longest=LONGEST_UNTRIED)
@@ -126,7 +149,8 @@ def unwatched_nodes(records: Records, promised: Promised, milestones: Milestones
                 back = _cut_until(mine, silence=records.silence, milestones=milestones, end=end)
                 gaps = [(max(a, back), b) for a, b in gaps if b - max(a, back) > LONGEST_UNWATCHED]
             if gaps:
-                found.append(f"{node} for {workload.name} from {gaps[0][0]:.3f} to {gaps[0][1]:.3f}")
+                since, to = (t - begin for t in gaps[0])
+                found.append(f"{node} for {workload.name} from {since:+.1f} to {to:+.1f} s after the fault")
     return found
 
 

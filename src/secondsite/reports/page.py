@@ -12,7 +12,7 @@ from markupsafe import Markup
 from ..measure import DrillResult, Status, Verdict, read_records, recompute
 from ..measure.facts import Facts, gather
 from ..measure.milestones import between
-from ..measure.model import Arm, Instant, ObjectiveResult, Records, StepOutcome, StepRecord
+from ..measure.model import Arm, Instant, ObjectiveResult, Records, RuleResult, StepOutcome, StepRecord
 from .charts import draw_availability, draw_latency, draw_writability
 from .text import clean, number, objective_seconds, plural, seconds
 from .timeline import critical_path, draw_timeline, failover_steps
@@ -107,9 +107,9 @@ def environment() -> jinja2.Environment:
 def _cell(value: object) -> str:
     """Return text that can't leave a cell of a Markdown table or become markup there."""
     text = clean(value)
-    for character in "\\`*_[]<>|#~":
+    for character in "\\`*_[]|#~":
         text = text.replace(character, "\\" + character)
-    return text
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def kind_of(status: Status) -> str:
@@ -117,10 +117,10 @@ def kind_of(status: Status) -> str:
     return {Status.SATISFIED: "good", Status.NOT_SATISFIED: "bad"}.get(status, "open")
 
 
-def _named(result: DrillResult, status: Status) -> str:
-    rules = [rule for rule in result.rules if rule.status is status]
-    said = "; ".join(f"{rule.claim.lower()}: {rule.saw}" for rule in rules[:3])
-    return said + (f"; and {len(rules) - 3} more" if len(rules) > 3 else "")  # noqa: PLR2004  three are named
+def reasons(result: DrillResult) -> list[RuleResult]:
+    """Return the rules that made the verdict what it is; none for a pass."""
+    failed = [rule for rule in result.rules if rule.status is Status.NOT_SATISFIED]
+    return failed or [rule for rule in result.rules if rule.status is Status.NOT_MEASURED]
 
 
 def headline(result: DrillResult, facts: Facts | None) -> str:
@@ -133,11 +133,11 @@ def headline(result: DrillResult, facts: Facts | None) -> str:
             restored = f"Customers were served again from {where} after {seconds(result.times.fault_to_restored)}"
             return f"{restored}; {objective_seconds(main.rto)} were promised. {lost} was lost."
         case Verdict.FAILED:
-            return f"Not as promised: {_named(result, Status.NOT_SATISFIED)}."
+            return f"{plural(len(reasons(result)), 'rule is', 'rules are')} not satisfied:"
         case Verdict.INCONCLUSIVE:
-            return f"Not everything was measured, so nothing is claimed: {_named(result, Status.NOT_MEASURED)}."
+            return f"Not everything was measured, so nothing is claimed. Of {len(result.rules)} rules, not measured:"
         case Verdict.ABORTED:
-            return "The drill was aborted before its end; what was measured until then is below."
+            return "The drill was aborted before its end. Not measured:"
 
 
 def tiles(result: DrillResult) -> list[Tile]:
@@ -230,6 +230,7 @@ def view(files: Mapping[str, bytes], seal: Seal | None) -> dict[str, object]:
         "facts": facts,
         "seal": seal,
         "headline": headline(result, facts),
+        "reasons": reasons(result),
         "tiles": tiles(result),
         "kind_of": kind_of,
         "words": WORDS,
@@ -279,7 +280,7 @@ def _identity(facts: Facts) -> list[tuple[str, str]]:
     if isinstance(versions, dict):
         pairs.append(("Versions", ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))))
     anchored = "yes" if promised.anchored else "no: the store began without the log's previous head"
-    return [(name, str(value)) for name, value in [*pairs, ("Anchored", anchored)] if value]
+    return [(name, clean(value)) for name, value in [*pairs, ("Anchored", anchored)] if value]
 
 
 def render_html(files: Mapping[str, bytes], *, seal: Seal | None = None) -> str:

@@ -10,7 +10,7 @@ from ..measure.facts import Facts
 from ..measure.model import Arm, Consent, StepOutcome, StepRecord
 from .svg import WIDTH, Mark, Picture, Scale, stagger, text_width, time_axis
 
-LEFT, RIGHT = 292, 1010
+LEFT, RIGHT = 318, 1010
 ROW, BAR = 24, 14
 LABEL_ROW = 17
 MOST_ROWS = 60

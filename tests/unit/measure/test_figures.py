@@ -196,3 +196,32 @@ def test_the_series_counts_every_request_once() -> None:
     for width in (0.1, 1.0, 7.0):
         buckets = over_time(requests, NODES, zero=requests[0].t0, width=width)
         assert sum(bucket.total for bucket in buckets) == len(requests)
+
+
+def test_samples_delivered_a_little_late_are_put_in_order_and_are_no_problem() -> None:
+    told = Story()
+    for index in range(0, len(told.writability) - 8, 40):
+        told.writability[index : index + 8] = reversed(told.writability[index : index + 8])
+    result = told.result()
+    assert result.problems == ()
+    assert result.verdict is Verdict.PASSED
+
+
+def test_a_writer_that_missed_one_poll_is_still_one_run_of_writing() -> None:
+    told = Story()
+    for sample in told.writability:
+        if sample["node"] == "db-dc2" and round(sample["t"], 1) == 1030.0:
+            sample["state"] = "unreachable"
+        if sample["node"] == "db-dc1" and round(sample["t"], 1) == 1030.0:
+            sample["state"] = "writable"
+    assert told.result().max_writers == 2
+
+
+def test_a_host_whose_power_returned_must_be_asked_until_it_answers() -> None:
+    told = Story()
+    told.events.append({"t": FAILBACK - 8, "event": "power-restored", "step": None, "detail": None})
+    assert told.result().max_writers == 1
+    told.writability = [
+        s for s in told.writability if s["node"] != "db-dc1" or not FAILBACK - 8 < s["t"] < FAILBACK - 1
+    ]
+    assert told.result().max_writers is None
