@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import rich_click as click
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from ..errors import UsageError
@@ -72,13 +72,14 @@ def _print_text(built: Plan, measured: Durations) -> None:
     path = critical_path(built, measured=measured)
     direction = f" from {built.origin} to {built.target}" if built.origin else ""
     console.print(Text(clean(f"{built.title}{direction}"), style="bold"))
-    table = Table(box=None, pad_edge=False)
-    for heading in ("", "step", "hosts", "after", "guards and approvals", "undone by", "predicted"):
-        table.add_column(heading, overflow="fold")
+    numbers = {step.name: place for place, step in enumerate(built.steps, start=1)}
     for step in built.steps:
-        table.add_row(*_row(step, measured, critical=step.name in path.steps))
-    console.print(table)
-    console.print(Text(clean(f"\nCritical path: {' > '.join(path.steps)}"), overflow="fold"))
+        mark = "*" if step.name in path.steps else " "
+        head = Text.assemble(f"{mark}{numbers[step.name]:>3}. ", (clean(step.name), "bold"), "  ", clean(step.title))
+        console.print(head, soft_wrap=True)
+        for line in _lines(step, numbers, measured):
+            console.print(Padding(Text(clean(line), style="dim"), (0, 0, 0, 6), expand=False))
+    console.print(Text(clean(f"\n* Critical path: {' > '.join(path.steps)}"), overflow="fold"))
     console.print(f"Predicted: {path.duration.total_seconds():.1f} s, without the time people take to answer.")
     for flag in flags(built):
         console.print(Text(clean(f"Look at this twice: {flag}"), style="yellow"))
@@ -86,20 +87,17 @@ def _print_text(built: Plan, measured: Durations) -> None:
     console.print("Nothing was performed.")
 
 
-def _row(step: Step, measured: Durations, *, critical: bool) -> tuple[Text, ...]:
-    conditions = [guard.name for guard in step.guards]
-    if step.gate:
-        order = " or standing order" if step.gate.standing_order else ""
-        conditions.append(f"consent of {step.gate.persons}{order}")
-    undo = "only reads" if step.reads_only else step.undo.name if step.undo else "irreversible"
+def _lines(step: Step, numbers: Mapping[str, int], measured: Durations) -> Iterator[str]:
     took = measured.get(step.name, step.expected).total_seconds()
-    cells = (
-        "*" if critical else "",
-        f"{step.name}\n{step.title}",
-        ", ".join(step.hosts) or "-",
-        ", ".join(step.after) or "-",
-        ", ".join(conditions) or "-",
-        undo,
-        f"{took:.1f} s" + ("" if step.name in measured else " (expected)"),
-    )
-    return tuple(Text(clean(cell)) for cell in cells)
+    words = [
+        f"on {', '.join(step.hosts)}" if step.hosts else "on the controller",
+        f"after {', '.join(str(numbers[name]) for name in step.after)}" if step.after else "first",
+        f"{took:.1f} s {'measured' if step.name in measured else 'expected'}",
+        "only reads" if step.reads_only else f"undone by {step.undo.name}" if step.undo else "nothing undoes it",
+    ]
+    yield "; ".join(words)
+    for guard in step.guards:
+        yield f"only if {guard.name} (from {', '.join(guard.on)})"
+    if step.gate:
+        order = ", or a standing order" if step.gate.standing_order else ""
+        yield f"waits for the consent of {step.gate.persons}{order}"

@@ -92,14 +92,18 @@ def critical_path(plan: Plan, *, measured: Mapping[str, dt.timedelta] | None = N
 
 def flags(plan: Plan) -> Iterator[str]:
     """Yield what a reviewer of the plan should look at twice."""
-    for step in plan.steps:
+    consented: set[str] = set()
+    for step in dependency_order(plan.steps):
+        asked = step.gate is not None or any(name in consented for name in step.after)
+        if asked:
+            consented.add(step.name)
         if not step.may_repeat and step.probe is None and step.gate is None:
             yield (
                 f"{step.name}: it must not be done twice, no probe can tell whether it happened, and nobody is asked "
-                "before it; after a crash a person has to find out"
+                "right before it; after a crash a person has to find out"
             )
-        if not step.reads_only and step.undo is None and step.gate is None and not step.repeatable:
-            yield f"{step.name}: it is irreversible and nobody is asked before it"
+        if not step.may_repeat and step.undo is None and not asked:
+            yield f"{step.name}: nothing undoes it, and nobody is asked before it or before what it follows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

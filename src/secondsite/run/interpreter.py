@@ -18,6 +18,7 @@ from ..plan.rules import Frontier, reasons_not_to_proceed
 from . import perform
 from .gates import GateKeeper, OpenGate
 from .model import (
+    Attempt,
     AttemptKey,
     Consent,
     Json,
@@ -192,7 +193,7 @@ class Interpreter:
             self._refuse(step, (str(error.args[0]),))
             return
         key = AttemptKey(run=self._run, step=step.name, attempt=record.attempts + 1)
-        self._records[step.name] = replace(record, attempts=key.attempt, settled=False)
+        self._records[step.name] = replace(record, attempts=key.attempt, settled=False, result=None)
         self._in_flight.add(step.name)
         self._launch(step, lambda: self._attempt(step, key, arguments))
 
@@ -275,21 +276,23 @@ class Interpreter:
     def _note_settled(self, step: Step, seen: Seen, *, by: tuple[str, ...]) -> None:
         name = attempt_name(step.name, self._records[step.name].attempts)
         body = {"effect": seen.effect.value, "detail": dict(seen.detail), "by": list(by)}
-        self._kit.journal.note(self._run, NoteKind.SETTLED, name, body)
-        self._reread(step, {"settled": seen.effect.value, "by": list(by), **seen.detail})
+        note = Note(run=self._run, kind=NoteKind.SETTLED, name=name, body=body)
+        self._record_and_reread(step, note, {"settled": seen.effect.value, "by": list(by), **seen.detail})
 
     def _verify(self, step: Step, seen: Seen) -> None:
         self._in_flight.discard(step.name)
         body = {"effect": seen.effect.value, "detail": dict(seen.detail)}
-        self._kit.journal.note(self._run, NoteKind.VERIFIED, step.name, body)
-        self._reread(step, dict(seen.detail))
+        note = Note(run=self._run, kind=NoteKind.VERIFIED, name=step.name, body=body)
+        self._record_and_reread(step, note, dict(seen.detail))
 
-    def _reread(self, step: Step, detail: Json) -> None:
-        """Let the journal say where the step stands now, as a successor would read it."""
-        journal = self._kit.journal
-        tries = [attempt for attempt in journal.attempts(self._run) if attempt.key.step == step.name]
-        record = fold(replace(self._plan, steps=(step,)), tries, journal.notes(self._run))[step.name]
-        self._records[step.name] = record
+    def _record_and_reread(self, step: Step, note: Note, detail: Json) -> None:
+        """Record what a probe or a person said, and read it as a successor would."""
+        self._kit.journal.note(self._run, note.kind, note.name, note.body)
+        before = self._records[step.name]
+        key = AttemptKey(run=self._run, step=step.name, attempt=before.attempts)
+        attempt = Attempt(key=key, intent={}, result=before.result)
+        record = fold(replace(self._plan, steps=(step,)), [attempt], [note])[step.name]
+        self._records[step.name] = replace(record, consent=before.consent)
         self._change(step, record.state, detail=detail)
         self._conclude(step)
 

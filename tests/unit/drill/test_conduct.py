@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ def conductor(world: SimulatedDrill, *, stop: threading.Event | None = None) -> 
     kit = Kit(
         clock=world,
         injector=world,
+        isolation=world,
         records=world,
         replication=world,
         runs=world,
@@ -32,11 +34,16 @@ def conductor(world: SimulatedDrill, *, stop: threading.Event | None = None) -> 
         writability=WritabilityOf(world),
     )
     return Conductor(
-        scenario=SCENARIO, estate=ESTATE, kit=kit, stopping=(stop or threading.Event()).is_set, promised={"schema_version": 1}
+        scenario=SCENARIO,
+        estate=ESTATE,
+        kit=kit,
+        stopping=(stop or threading.Event()).is_set,
+        promised={"schema_version": 1},
     )
 
 
 def assert_world_is_whole(world: SimulatedDrill) -> None:
+    assert not world.isolated
     assert not world.dark
     assert not world.held_at
     assert world.stop_traffic() is None
@@ -61,9 +68,9 @@ def test_a_drill_goes_from_steady_state_to_steady_state() -> None:
 
 @pytest.mark.parametrize(
     "moment",
-    ["hold-back", "cut-power", "prove-silence", "run-failover", "run-failback", "start-traffic"],
+    ["hold-back", "cut-power", "run-failover", "start-traffic"],
 )
-def test_whatever_breaks_every_fault_is_taken_back(moment: str) -> None:
+def test_whatever_breaks_before_the_promotion_everything_is_taken_back(moment: str) -> None:
     world = SimulatedDrill(breaks={moment: BROKEN})
 
     with pytest.raises(SecondsiteError):
@@ -73,9 +80,8 @@ def test_whatever_breaks_every_fault_is_taken_back(moment: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["failed", "refused", "interrupted", "aborted", "open"])
-@pytest.mark.parametrize("runbook", ["failover", "failback"])
-def test_a_run_that_did_not_complete_ends_the_drill(runbook: str, state: str) -> None:
-    world = SimulatedDrill(run_state={runbook: state})
+def test_a_failover_that_did_not_complete_ends_the_drill_with_the_origin_back_in_service(state: str) -> None:
+    world = SimulatedDrill(run_state={"failover": state})
 
     with pytest.raises(SecondsiteError, match=state):
         conductor(world).conduct()
@@ -83,17 +89,40 @@ def test_a_run_that_did_not_complete_ends_the_drill(runbook: str, state: str) ->
     assert_world_is_whole(world)
 
 
-@pytest.mark.parametrize(
-    "event", ["traffic-started", "held-back", "fault-begun", "fault-done", "power-restored", "failback-started"]
-)
-def test_a_stop_at_any_moment_restores_the_wires_and_is_recorded(event: str) -> None:
+@pytest.mark.parametrize("breaks", [{"run_state": {"failback": "failed"}}, {"breaks": {"run-failback": BROKEN}}])
+def test_after_the_promotion_the_old_site_stays_fenced_and_is_named(breaks: dict[str, Any]) -> None:
+    world = SimulatedDrill(**breaks)
+
+    with pytest.raises(SecondsiteError):
+        conductor(world).conduct()
+
+    assert world.isolated == {"dc1"}
+    assert not world.dark
+    assert world.records["events"][-1]["detail"] == {"left": ["dc1 is isolated"]}
+
+
+@pytest.mark.parametrize("event", ["traffic-started", "held-back", "fault-begun", "fault-done"])
+def test_a_stop_before_the_promotion_takes_everything_back_and_is_recorded(event: str) -> None:
     stop = threading.Event()
-    world = SimulatedDrill(stop_at=(event, stop))
+    world = SimulatedDrill(stop_at=(event, stop), run_state={"failover": "interrupted"})
 
     with pytest.raises(KeyboardInterrupt):
         conductor(world, stop=stop).conduct()
 
     assert_world_is_whole(world)
+    assert "aborted" in world.events()
+
+
+@pytest.mark.parametrize("event", ["power-restored", "failback-started"])
+def test_a_stop_after_the_promotion_restores_the_wires_and_leaves_the_old_site_fenced(event: str) -> None:
+    stop = threading.Event()
+    world = SimulatedDrill(stop_at=(event, stop), run_state={"failback": "interrupted"})
+
+    with pytest.raises(KeyboardInterrupt):
+        conductor(world, stop=stop).conduct()
+
+    assert not world.dark
+    assert world.isolated == {"dc1"}
     assert "aborted" in world.events()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from secondsite.errors import JournalError, LockHeld, UsageError
+from secondsite.errors import JournalError, LockHeld
 from secondsite.lab.model import FaultInForce, LabSettings, Phase
 from secondsite.lab.state import (
     begin_faults,
@@ -79,12 +79,11 @@ def test_the_lock_of_a_killed_process_is_free(settings: LabSettings) -> None:
 
 
 @root
-def test_a_lab_of_the_same_name_with_another_state_is_refused(settings: LabSettings) -> None:
+def test_a_note_about_a_lab_that_no_longer_stands_is_no_obstacle(settings: LabSettings) -> None:
     settings.run_dir.mkdir()
     owner_file(settings).write_text("/somewhere/else/lab-unit\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="stands already") as refusal, exclusively(settings):
-        pass
-    assert "SECONDSITE_STATE=/somewhere/else" in refusal.value.next_step
+    with exclusively(settings):
+        assert read_state(settings).phase is Phase.DOWN
 
 
 @pytest.mark.parametrize("name", ["", "Lab", "a-b", "1lab", "a" * 13, "../x", "a b"])

@@ -242,7 +242,7 @@ def test_junit_is_xml_whatever_the_records_say() -> None:
 
 
 @given(file=st.sampled_from(FILES), start=st.integers(min_value=0), length=st.integers(1, 2000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_whatever_is_missing_in_the_records_every_report_is_rendered(file: str, start: int, length: int) -> None:
     files = THIN.files()
     start %= len(files[file])

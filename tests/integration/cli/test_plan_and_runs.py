@@ -1,0 +1,75 @@
+"""The commands around plans and runs, as processes, on the lab's estate without the lab."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+def secondsite(state: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT / "src"),
+        "SECONDSITE_STATE": str(state),
+        "NO_COLOR": "1",
+    }
+    command = [sys.executable, "-m", "secondsite", *words]
+    return subprocess.run(
+        command, env=environment, cwd=state.parent, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        pytest.param(["plan", "nope"], "known runbooks: failback, failover, provision", id="unknown-runbook"),
+        pytest.param(["plan", "failover", "--from", "dc1", "--to", "dc1"], "both dc1", id="same-site"),
+        pytest.param(["plan", "failover", "--from", "dc1", "--to", "mars"], "dc1, dc2", id="unknown-site"),
+        pytest.param(["plan", "failover"], "needs --from SITE and --to SITE", id="no-direction"),
+        pytest.param(["run", "failover", "--from", "dc2", "--to", "dc2"], "both dc2", id="run-same-site"),
+        pytest.param(["runs", "resume"], "no run is open", id="nothing-to-resume"),
+        pytest.param(["runs", "show", "7"], "there is no run '7'", id="unknown-run"),
+        pytest.param(["approve", "7", "gate", "--yes", "--as", "ana"], "there is no run '7'", id="approve-unknown"),
+        pytest.param(["approve", "7", "gate", "--as", "ana"], "--yes or --no", id="approve-says-nothing"),
+    ],
+)
+def test_a_wrong_word_ends_with_2_and_says_what_to_do(state: Path, words: list[str], told: str) -> None:
+    ended = secondsite(state, *words)
+    assert ended.returncode == 2
+    assert told in " ".join(ended.stderr.split())
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_a_plan_is_printed_in_every_form_with_one_digest_and_nothing_is_performed(state: Path) -> None:
+    words = ("plan", "failover", "--from", "dc1", "--to", "dc2", "--format")
+    printed = {form: secondsite(state, *words, form) for form in ("text", "json", "md", "html")}
+    document = json.loads(printed["json"].stdout)
+    assert document["schema_version"] == 1
+    assert document["critical_path"]["predicted_ms"] > 0
+    for form, ended in printed.items():
+        assert (ended.returncode, ended.stderr) == (0, ""), form
+        assert document["digest"] in ended.stdout
+        for step in document["steps"]:
+            assert step["name"] in ended.stdout.replace("\\", "")
+    assert not list(state.rglob("*")), "no run, no journal, no lock"
+
+
+def test_runs_are_listed_where_there_are_none(state: Path) -> None:
+    ended = secondsite(state, "runs", "list", "--json")
+    assert ended.returncode == 0
+    assert json.loads(ended.stdout) == {"schema_version": 1, "runs": [], "at_work": ""}
