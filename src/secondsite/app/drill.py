@@ -32,7 +32,7 @@ from ..store.folders import RunFolder
 from ..store.records import RecordFolder
 from ..store.runs import Session
 from .bench import CHECKS, PROJECT, RUNBOOKS, SCENARIOS, Bench, checks_environment, lab_of, open_bench, run_store
-from .instruments import Instruments
+from .instruments import DrillIsolation, Instruments
 from .preparation import provision, sign_standing_orders, signing_identities
 from .promised import promised
 from .runs import DrillRuns
@@ -135,6 +135,7 @@ class _DrillRun:
         kit = DrillKit(
             clock=self.bench.clock,
             injector=self._injector(),
+            isolation=DrillIsolation(bench=self.bench),
             records=records,
             replication=instruments.replication,
             runs=runs,

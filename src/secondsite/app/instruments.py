@@ -118,6 +118,41 @@ class DrillReplication:
         return self.bench.estate.workloads[workload].members[site]
 
 
+@dataclass(frozen=True, kw_only=True)
+class DrillIsolation:
+    """What a failover left in force at the carriers."""
+
+    bench: Bench
+
+    def in_force(self) -> Sequence[str]:
+        """Name every isolation in force, and every carrier that could not be asked."""
+        return [said for carrier in self._carriers() for said in self._at(carrier)]
+
+    def lift_unless_promoted(self, *, origin: SiteName, target: SiteName) -> None:
+        """Let the origin through again if the target holds none of its workloads; else leave it fenced."""
+        estate = self.bench.estate
+        network = estate.sites[origin].network
+        held_by_target = [
+            name
+            for name, cluster in self.bench.clusters.items()
+            if cluster.lease().leader == estate.workloads[name].members[target]
+        ]
+        if held_by_target or network is None:
+            return
+        for carrier in self._carriers():
+            self.bench.carriers.lift(carrier, network)
+
+    def _carriers(self) -> list[HostName]:
+        estate = self.bench.estate
+        return [host.name for host in estate.hosts.values() if estate.sites[host.site].kind is SiteKind.CARRIER]
+
+    def _at(self, carrier: HostName) -> list[str]:
+        try:
+            return [f"{network} is isolated at {carrier}" for network in self.bench.carriers.fenced(carrier)]
+        except SecondsiteError as error:
+            return [f"whether a site is isolated at {carrier} is not known: {error.what}"]
+
+
 def customers_of(estate: Estate) -> tuple[HostName, ...]:
     """Name the hosts that stand for customers.
 

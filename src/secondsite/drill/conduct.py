@@ -17,6 +17,7 @@ from .model import Scenario
 from .ports import (
     Clock,
     Injector,
+    Isolation,
     Records,
     Replication,
     RunEnd,
@@ -42,6 +43,7 @@ class Kit:
 
     clock: Clock
     injector: Injector
+    isolation: Isolation
     records: Records
     replication: Replication
     runs: Runs
@@ -180,12 +182,12 @@ class Conductor:
     def _clean_up(self) -> None:
         self._stop_instruments()
         left: list[str] = []
-        for undo in (self._let_go, self._power_on):
+        for undo in (self._let_go, self._power_on, self._lift):
             try:
                 undo()
             except SecondsiteError as error:
                 left.append(str(error))
-        left += [*self.kit.injector.leftovers(), *self.kit.replication.held()]
+        left += [*self.kit.injector.leftovers(), *self.kit.replication.held(), *self.kit.isolation.in_force()]
         self._event("cleanup-proven", detail={"left": left})
 
     def _let_go(self) -> None:
@@ -196,6 +198,10 @@ class Conductor:
         if self._cut:
             self.kit.injector.restore_power([host.name for host in self.estate.hosts_at(self.scenario.fault_site)])
             self._cut = False
+
+    def _lift(self) -> None:
+        if self.kit.isolation.in_force():
+            self.kit.isolation.lift_unless_promoted(origin=self.scenario.origin, target=self.scenario.target)
 
     def _stop_instruments(self) -> None:
         recorded = self.kit.traffic.stop()
@@ -248,6 +254,8 @@ class Conductor:
 
     def _require_completed(self, ended: RunEnd) -> None:
         self._event("run-ended", detail=f"{ended.number} {ended.name} {ended.state} {ended.why}".strip())
+        if self.stopping():
+            raise KeyboardInterrupt
         if ended.state != "done":
             raise SecondsiteError(
                 f"run {ended.number} ({ended.name}) ended {ended.state}: {ended.why}",

@@ -189,6 +189,18 @@ class Replication(Protocol):
         ...
 
 
+class Isolation(Protocol):
+    """What a failover leaves in force at the carriers."""
+
+    def in_force(self) -> Sequence[str]:
+        """Name every isolation in force, and every carrier that could not be asked."""
+        ...
+
+    def lift_unless_promoted(self, *, origin: SiteName, target: SiteName) -> None:
+        """Let the origin through again if the target holds none of its workloads; else leave it fenced."""
+        ...
+
+
 class Runs(Protocol):
     """Runs of runbooks."""
 

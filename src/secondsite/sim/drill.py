@@ -30,6 +30,9 @@ class SimulatedDrill:
     run_state: Mapping[str, str] = field(default_factory=dict)
     dark: set[str] = field(default_factory=set)
     held_at: set[str] = field(default_factory=set)
+    isolated: set[str] = field(default_factory=set)
+    promoted: bool = False
+    stopped: bool = False
     records: dict[str, list[Mapping[str, object]]] = field(default_factory=dict)
     documents: dict[str, object] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
@@ -151,6 +154,16 @@ class SimulatedDrill:
             raise MeasurementError("a node is dark")
         return FinalRead(workload=workload, node=HostName("db-dc1"), ids=("a", "b"), read_at=self._now)
 
+    def in_force(self) -> Sequence[str]:
+        """Name what is isolated."""
+        return sorted(f"{site} is isolated" for site in self.isolated)
+
+    def lift_unless_promoted(self, *, origin: SiteName, target: SiteName) -> None:  # noqa: ARG002  one pair of sites
+        """Lift, unless promoted."""
+        self._moment("lift")
+        if not self.promoted:
+            self.isolated.discard(origin)
+
     def run(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
         """Run; a failover waits for the fault."""
         self._moment(f"run-{runbook}")
@@ -158,11 +171,22 @@ class SimulatedDrill:
             raise ImpossibleWorld("the failover waited five real seconds for a fault")
         if runbook == "failback" and self.dark:
             raise ImpossibleWorld("a failback to a dark site was begun")
-        state = self.run_state.get(runbook, "done")
+        state = "interrupted" if self.stopped else self.run_state.get(runbook, "done")
+        self._change_by(runbook, state, origin=origin, target=target)
         return RunEnd(number=1, name=f"{runbook} {origin}->{target}", state=state, why="")
+
+    def _change_by(self, runbook: str, state: str, *, origin: SiteName, target: SiteName) -> None:
+        """A failover isolates and then promotes; one that does not complete gets as far as isolating."""
+        if runbook == "failover":
+            self.isolated.add(origin)
+            self.promoted = state == "done"
+        elif runbook == "failback" and state == "done":
+            self.isolated.discard(target)
+            self.promoted = False
 
     def stop(self) -> None:
         """Release whoever waits."""
+        self.stopped = True
         self._fault.set()
 
     def phase(self, title: str) -> None:
