@@ -140,6 +140,7 @@ class AnsibleDoor:
             ActionTimeout: it did not end in time, or was cancelled; the effect is unknown.
             ActionError: Ansible itself could not work (a broken playbook or inventory).
         """
+        end_marked(*self._trust.mark)  # a controller that was killed may have left its run going
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
         collected = _Collected()
@@ -152,7 +153,7 @@ class AnsibleDoor:
             try:
                 runner.run()
             finally:
-                end_marked(f"AWX_ISOLATED_DATA_DIR={config.artifact_dir}")
+                end_marked(*self._trust.mark)
         said = _keep_what_may_be_kept(Path(config.artifact_dir), directory)
         if runner.rc == _TIMED_OUT:
             raise ActionTimeout("ansible did not end in time, or was cancelled", next_step="provision again")
@@ -189,12 +190,13 @@ class AnsibleDoor:
                 "ANSIBLE_TIMEOUT": "60",
             }
         binaries = Path(sys.executable).parent
-        base = scrubbed_environment()
+        base, (mark, marked) = scrubbed_environment(), self._trust.mark
         return {
             **base,
             **strategy,
             "PATH": f"{binaries}:{base['PATH']}",
             "HOME": str(directory),
+            mark: marked,
             "AWX_ISOLATED_DATA_DIR": artifacts,
             "ANSIBLE_CALLBACK_PLUGINS": str(Path(ansible_runner.__file__).parent / "display_callback" / "callback"),
             "ANSIBLE_STDOUT_CALLBACK": "awx_display",

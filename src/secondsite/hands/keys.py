@@ -80,6 +80,11 @@ class Trust:
         """How OpenSSH reaches the hosts by name."""
         return self._directory / "ssh_config"
 
+    @property
+    def mark(self) -> tuple[str, str]:
+        """Return the environment variable that marks every process acting on this estate's hosts."""
+        return "SECONDSITE_ACTS_ON", str(self._directory)
+
     def identity(self, site: str) -> Path:
         """Return the private key of `ops` for one site; its certificate lies beside it."""
         return self._directory / "ops" / site

@@ -81,12 +81,13 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
         return
 
 
-def end_marked(mark: str) -> int:
-    """Kill every process that was started with ``NAME=value`` in its environment; return how many there were.
+def end_marked(name: str, value: str) -> int:
+    """Kill every process that was started with ``name=value`` in its environment; return how many there were.
 
-    Ansible's workers leave its session, so ending the session misses them and the connections they keep open.
+    Ansible's workers leave its session, so ending the session misses them and the connections they keep open; and
+    what a killed controller left running must not act beside its successor.
     """
-    ended = 0
+    ended, mark = 0, f"{name}={value}"
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             carries = mark.encode() in (entry / "environ").read_bytes().split(b"\x00")

@@ -19,7 +19,7 @@ from pathlib import Path
 from ..errors import ActionTimeout, UsageError
 from ..estate.model import Host
 from .keys import USER, Trust
-from .processes import Ended, plain, run_process, scrubbed_environment
+from .processes import Ended, end_marked, plain, run_process, scrubbed_environment
 
 MARKER = "/etc/ssh/secondsite/first-contact"
 _DEPLOYS = Path(__file__).parent / "pyinfra_deploys"
@@ -154,6 +154,8 @@ class PyinfraDoor:
                 not_done="no host was touched",
                 next_step="run ./secondsite once: it makes .venv-pyinfra from requirements/pyinfra.lock",
             )
+        mark, marked = self._trust.mark
+        end_marked(mark, marked)  # a controller that was killed may have left its run going
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("inventory.py", "first_contact.py"):
             shutil.copyfile(_DEPLOYS / name, directory / name)
@@ -163,7 +165,7 @@ class PyinfraDoor:
         ended = run_process(
             [*argv, "inventory.py", "first_contact.py"],
             timeout_s=timeout.total_seconds(),
-            environment=scrubbed_environment(HOME=str(directory)),
+            environment={**scrubbed_environment(HOME=str(directory)), mark: marked},
             directory=directory,
             limit=8 << 20,
         )

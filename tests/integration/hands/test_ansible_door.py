@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import subprocess
-from collections.abc import Mapping
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -43,10 +45,23 @@ def play(directory: Path, tasks: str) -> Play:
     return Play(playbook=playbook)
 
 
-def run(directory: Path, tasks: str, *, timeout_s: float = 60) -> Converged:
+def run(directory: Path, tasks: str, *, timeout_s: float = 150) -> Converged:
     return door(directory).converge(
         play(directory, tasks), directory=directory / "run", timeout=dt.timedelta(seconds=timeout_s)
     )
+
+
+def is_running(command: str) -> bool:
+    words = command.split()
+    lines = [path.read_bytes().split(b"\0")[:2] for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    return [word.encode() for word in words] in lines
+
+
+def wait_until(holds: Callable[[], bool], *, within_s: float = 90) -> None:
+    until = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
 
 
 def kept(directory: Path) -> dict[str, str]:
@@ -130,10 +145,24 @@ def test_a_broken_playbook_is_an_error_and_nothing_was_changed(tmp_path: Path) -
 
 def test_a_run_that_takes_too_long_is_ended_and_its_effect_unknown(tmp_path: Path) -> None:
     with pytest.raises(ActionTimeout) as caught:
-        run(tmp_path, "- name: Wait\n  ansible.builtin.command: sleep 55.5\n", timeout_s=4)
+        run(tmp_path, "- name: Wait\n  ansible.builtin.command: sleep 555.5\n", timeout_s=4)
     assert caught.value.effect is Effect.UNKNOWN
-    running = subprocess.run(["pgrep", "-f", "sleep 55.5"], check=False, capture_output=True, text=True, timeout=10)
-    assert running.stdout == ""
+    assert not is_running("sleep 555.5")
+
+
+def test_what_a_killed_controller_left_running_is_ended_before_its_successor_begins(tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        run(tmp_path, "- name: Wait\n  ansible.builtin.command: sleep 555.7\n")
+        os._exit(0)
+    wait_until(lambda: is_running("sleep 555.7"))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert is_running("sleep 555.7")
+
+    run(tmp_path, "- name: Look\n  ansible.builtin.command: pgrep -f 'sleep 555[.]7'\n  failed_when: false\n")
+
+    assert not is_running("sleep 555.7")
 
 
 def test_a_variable_that_is_a_template_is_refused_before_anything_starts(tmp_path: Path) -> None:
@@ -142,6 +171,6 @@ def test_a_variable_that_is_a_template_is_refused_before_anything_starts(tmp_pat
         poisoned.converge(
             play(tmp_path, "- ansible.builtin.debug: {msg: x}"),
             directory=tmp_path / "run",
-            timeout=dt.timedelta(seconds=60),
+            timeout=dt.timedelta(seconds=150),
         )
     assert not (tmp_path / "poisoned").exists()
