@@ -138,8 +138,8 @@ class Fields:
     def word(self, name: str, words: type[Word]) -> Word:
         """Return one of the words of an enumeration."""
         value = self._get(name)
-        for word in words:
-            if word.value == value:
-                return word
-        allowed = ", ".join(str(word.value) for word in words)
-        raise Malformed(f"{name!r} must be one of {allowed}; found {value!r:.80}")
+        try:
+            return words(value)
+        except ValueError as error:
+            allowed = ", ".join(str(word.value) for word in words)
+            raise Malformed(f"{name!r} must be one of {allowed}; found {value!r:.80}") from error

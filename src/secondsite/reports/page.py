@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,7 @@ def _finalize(value: object) -> object:
     return value if isinstance(value, Markup) else clean(value, longest=LONGEST_SENTENCE)
 
 
+@functools.cache
 def environment() -> jinja2.Environment:
     """Return the template environment: undefined names are errors, every value is cleaned, cut and escaped."""
     made = jinja2.Environment(
