@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from secondsite.errors import (
 from secondsite.plan.builder import call, gate, guard, result_of
 from secondsite.plan.document import sealed
 from secondsite.plan.model import Intent, Plan, Step
-from secondsite.run.interpreter import Kit
+from secondsite.run.interpreter import Kit, in_thread
 from secondsite.run.model import Answer, Json, NoteKind, RunState, StepState, Transition
 from secondsite.run.ports import Outcome, Registry, StepContext
 from secondsite.run.rules import answer_body
@@ -272,6 +273,33 @@ def test_a_run_stopped_in_the_middle_finishes_what_is_in_flight_and_can_be_resum
     assert engine.world.asked == ["one", "two"]
 
 
+def test_asked_twice_to_stop_a_run_waits_for_nothing_and_what_was_in_flight_is_in_doubt() -> None:
+    release = threading.Event()
+
+    def block(_arguments: Json, _context: StepContext) -> Outcome:
+        release.wait(30)
+        raise Crash
+
+    engine, stop = engine_for(plan_of(ONE), behaves={"one": block}), Stop()
+    engine.launch = in_thread
+
+    def leave(transition: Transition, /) -> None:
+        if transition.state is StepState.INTENDED:
+            stop.ask(exit_code=130)
+            stop.ask(exit_code=130)
+
+    result = engine.drive(stop, observers=(leave,))
+    release.set()
+    assert (result.state, result.exit_code) == (RunState.INTERRUPTED, 130)
+    assert result.steps["one"].state is StepState.INTENDED
+
+    engine.world.behaves = {}
+    resumed = engine.drive()
+    assert resumed.state is RunState.DONE
+    assert StepState.IN_DOUBT in [seen.state for seen in engine.seen]
+    assert resumed.steps["one"].attempts == 2, "the probe saw that it had not come about"
+
+
 def test_an_aborted_run_starts_nothing_more() -> None:
     engine = waiting_engine()
     abort_run(run=engine.run, who="ana", at=engine.clock.now(), journal=engine.journal, live=True)
@@ -334,11 +362,22 @@ def in_random_order(rng: random.Random) -> Callable[[str, Callable[[], None]], N
     return launch
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_whatever_the_plan_and_however_often_it_crashes_each_effect_comes_about_once(
     data: st.DataObject, seed: int
 ) -> None:
+    crash_and_recover(data, seed)
+
+
+@pytest.mark.nightly
+@settings(deadline=None, max_examples=10_000)
+@given(data=st.data(), seed=st.integers(0, 2**32))
+def test_ten_thousand_schedules_of_crashes(data: st.DataObject, seed: int) -> None:
+    crash_and_recover(data, seed)
+
+
+def crash_and_recover(data: st.DataObject, seed: int) -> None:
     count = data.draw(st.integers(1, 6))
     steps = []
     for number in range(count):
