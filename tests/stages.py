@@ -79,22 +79,15 @@ def fast_stages() -> list[Stage]:
 
 
 def full_stages() -> list[Stage]:
-    """Return what follows the fast stages, one after the other: the lab has one machine to itself."""
+    """Return what follows the fast stages, one after the other: the lab has the machine to itself."""
     folders = [f"tests/{name}" for name in ("unit", "contract", "replay", "architecture")]
     return [
-        tool("roles lint", "ansible-lint", "--offline", "--strict", "--profile", "production", "roles"),
+        tool("lint of roles", "ansible-lint", "--offline", "--strict", "--profile", "production", "roles"),
         suite("integration", ["tests/integration"], "not lab and not nightly"),
         suite("slow", folders, "slow and not lab and not nightly"),
-        suite("lab", [*folders, "tests/integration", "tests/lab"], "lab and not nightly", minutes=15),
-        *molecule_stages(),
         suite("the drill", ["tests/end_to_end"], "lab and not nightly", minutes=15),
+        suite("lab and roles", [*folders, "tests/integration"], "lab and not nightly", minutes=20),
     ]
-
-
-def molecule_stages() -> list[Stage]:
-    scenarios = sorted((ROOT / "roles").glob("*/molecule/default/molecule.yml"))
-    roles = [scenario.parents[2] for scenario in scenarios]
-    return [Stage(name=f"molecule {role.name}", argv=("molecule", "test"), folder=role) for role in roles]
 
 
 def nightly_stages() -> list[Stage]:
