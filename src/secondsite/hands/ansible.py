@@ -32,7 +32,7 @@ from .keys import USER, Trust
 from .processes import end_marked, plain, scrubbed_environment
 
 FORKS = 16
-_MEMORY_LIMIT = 6 << 30
+_MEMORY_LIMIT = 3 << 30
 _FAILURES_KEPT = 50
 _SAFE_WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _TEMPLATE = re.compile(r"\{[{%#]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -359,7 +359,7 @@ def _counts(entry: object) -> Mapping[str, int]:
 
 def _said(result: Mapping[str, object]) -> str:
     words = [str(result[key])[:2000] for key in ("msg", "stderr", "stdout") if result.get(key)]
-    return plain("; ".join(words) or "it said nothing", limit=600)
+    return plain("; ".join(words) or "it said nothing, or too much to keep", limit=600)
 
 
 @contextlib.contextmanager
