@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from secondsite.errors import UsageError
 from secondsite.lab import leftovers, service
 from secondsite.lab.model import LabSettings, Phase, Topology
 
@@ -75,6 +77,13 @@ def test_a_database_host_sees_its_durable_disk(standing: LabSettings, on: On) ->
     assert on("db-dc1", "stat -f -c %T /srv/postgresql; stat -c %U /srv/postgresql /var/lib/etcd").split() == [
         "ext2/ext3", "postgres", "etcd",
     ]  # fmt: skip
+
+
+def test_a_lab_of_the_same_name_with_another_state_is_refused(standing: LabSettings, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="stands already") as refusal:
+        service.up(replace(standing, state=tmp_path), say=print)
+    assert f"SECONDSITE_STATE={standing.state}" in refusal.value.next_step
+    assert service.status(standing).phase is Phase.UP
 
 
 def test_status_counts_hosts_memory_and_faults_as_json(standing: LabSettings, secondsite: Secondsite) -> None:
