@@ -11,13 +11,13 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import errno
+import hashlib
 import importlib.util
 import json
 import os
 import re
 import shutil
 import sys
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -145,7 +145,10 @@ class AnsibleDoor:
         directory.chmod(0o700)
         collected = _Collected()
         text = json.dumps(require_inert(self._variables()))
-        with _private(directory) as temporary, _pipe(directory / "variables.json", text) as pipe:
+        with (
+            _private(directory, mark=self._trust.mark[1]) as temporary,
+            _pipe(directory / "variables.json", text) as pipe,
+        ):
             config = self._config(play, directory, temporary, pipe, timeout)
             runner = ansible_runner.Runner(
                 config, event_handler=collected.take, cancel_callback=self._cancelled.is_set, remove_partials=True
@@ -363,14 +366,19 @@ def _said(result: Mapping[str, object]) -> str:
 
 
 @contextlib.contextmanager
-def _private(directory: Path) -> Iterator[Path]:
-    """Yield a directory of our own with a short path (a socket's path may have 107 bytes), and clear it away."""
-    short = Path("/run")
-    temporary = Path(tempfile.mkdtemp(prefix="ss-", dir=short if os.access(short, os.W_OK) else directory))
+def _private(directory: Path, *, mark: str) -> Iterator[Path]:
+    """Yield a directory of our own with a short path (a socket's path may have 107 bytes), and clear it away.
+
+    Its name is the estate's, so that the next run clears what a killed one left.
+    """
+    parent = Path("/run") if os.access("/run", os.W_OK) else directory
+    private = parent / f"ss-{hashlib.sha256(mark.encode()).hexdigest()[:10]}"
+    shutil.rmtree(private, ignore_errors=True)
+    private.mkdir(mode=0o700)
     try:
-        yield temporary
+        yield private
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(private, ignore_errors=True)
 
 
 @contextlib.contextmanager
