@@ -37,7 +37,7 @@ def records_are_readable(facts: Facts) -> RuleResult:
         id="records-readable",
         claim="Every record file is there, every line can be read, and no two contradict each other",
         status=Status.NOT_MEASURED if found else Status.SATISFIED,
-        saw=f"{len(found)} problems, the first: {found[0]}" if found else "no problem",
+        saw=f"{len(found)} problem{'s' * (len(found) != 1)}, the first: {found[0]}" if found else "no problem",
         expected="no problem",
     )
 
@@ -162,12 +162,20 @@ def one_writer(facts: Facts) -> RuleResult:
     )
 
 
-def _objective(result: ObjectiveResult) -> Iterable[RuleResult]:
+def _not_restored(facts: Facts, arm: Arm) -> str:
+    """Say how long one looked for service that lasts and did not find it."""
+    restoration = facts.restorations.get(arm)
+    looked = between(facts.milestones.fault_begun, restoration.observed_until) if restoration else None
+    wanted = facts.promised.service_level.sustained
+    return NOT_MEASURED if looked is None else f"no {wanted} s of service in a row in the {looked:.1f} s looked at"
+
+
+def _objective(result: ObjectiveResult, facts: Facts) -> Iterable[RuleResult]:
     yield RuleResult(
         id=f"rto:{result.workload}",
         claim=f"{result.workload} was served by the new site within its RTO, and stayed so",
         status=result.rto_status,
-        saw="not restored in the time observed" if result.rta is None else seconds(result.rta),
+        saw=_not_restored(facts, result.arm) if result.rta is None else seconds(result.rta),
         expected=f"at most {promised_seconds(result.rto)}",
     )
     judged = result.rpo is not None and not (result.arm is Arm.CONTROL and result.rpo == 0)
@@ -312,7 +320,7 @@ AFTER: tuple[Rule, ...] = (
 
 def apply_rules(facts: Facts) -> tuple[RuleResult, ...]:
     """Return every rule, applied, in the order they are printed."""
-    objectives = (rule for result in facts.objectives for rule in _objective(result))
+    objectives = (rule for result in facts.objectives for rule in _objective(result, facts))
     return (*(rule(facts) for rule in BEFORE), *objectives, *(rule(facts) for rule in AFTER))
 
 

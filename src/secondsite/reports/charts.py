@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from ..measure.facts import Facts
+from ..measure.milestones import between
 from ..measure.model import Arm, Instant, Kind, Request, WritabilitySample
 from ..measure.series import Bucket, bucket_width, over_time, stretches
 from .svg import WIDTH, Mark, Picture, Scale, nice_step, stagger, text_width, time_axis
@@ -99,8 +100,9 @@ def _panel(picture: Picture, name: str, buckets: Sequence[Bucket], facts: Facts,
 
 def _zoom(scale: Scale, facts: Facts) -> tuple[Scale, float]:
     """Return the stretch around the failover, and the width of about eighty columns in it."""
-    main, zero = facts.restorations.get(Arm.MAIN), facts.milestones.fault_begun
-    restored = main.at - zero if main and main.at is not None and zero is not None else scale.high
+    main, m = facts.restorations.get(Arm.MAIN), facts.milestones
+    seen = (main.at if main else None) or m.restored_verified or m.opened
+    restored = between(m.fault_begun, seen) or scale.high
     margin = max(restored * 0.35, 0.5)
     near = Scale(low=max(scale.low, -margin), high=min(scale.high, restored + margin), left=LEFT, right=RIGHT)
     return near, nice_step((near.high - near.low) / 80)
