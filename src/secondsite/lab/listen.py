@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import ipaddress
 import select
 import socket
 import struct
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -22,7 +23,9 @@ _ASK_EVERY_S = 0.25
 _BUFFER = 4 * 1024 * 1024
 _PACKET_STATISTICS = 6
 _SOL_PACKET = 263
-_SO_RCVBUFFORCE = 33
+_SO_RCVBUFFORCE, _SO_ATTACH_FILTER = 33, 26
+_LOAD_HALF, _LOAD_WORD, _JUMP_EQUAL, _RETURN = 0x28, 0x20, 0x15, 0x06
+_INSTRUCTION = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,7 @@ def watch(
     """
     chosen = list(legs)
     wanted = suspects(chosen, by_address=by_address)
-    with listener(settings) as ear, ThreadPoolExecutor(max_workers=1) as asking:
+    with listener(settings, wanted) as ear, ThreadPoolExecutor(max_workers=1) as asking:
         begun = time.monotonic()
         answers = asking.submit(_ping_all, settings, pings)
         heard, others = _count(settings, ear, chosen, wanted, until=begun + seconds)
@@ -92,7 +95,7 @@ def watch(
 def hears(settings: LabSettings, leg: Wire, *, within_s: float) -> bool:
     """Say whether the owner of a leg answers an ARP question on its network in time."""
     wanted = suspects([leg], by_address=False)
-    with listener(settings) as ear:
+    with listener(settings, wanted) as ear:
         until = time.monotonic() + within_s
         while time.monotonic() < until:
             heard, _ = _count(settings, ear, [leg], wanted, until=min(until, time.monotonic() + _ASK_EVERY_S))
@@ -101,15 +104,43 @@ def hears(settings: LabSettings, leg: Wire, *, within_s: float) -> bool:
     return False
 
 
-def listener(settings: LabSettings) -> socket.socket:
-    """Return a socket that hears every frame on every port of every bridge of the lab."""
+def listener(settings: LabSettings, wanted: Suspects) -> socket.socket:
+    """Return a socket on every port of every bridge of the lab; it hears the suspects, and all ARP.
+
+    The kernel picks the frames, so that customers' traffic on a busy machine cannot drown one of them.
+    """
+    program = b"".join(frame_filter(wanted))
+    held = ctypes.create_string_buffer(program, len(program))
 
     def make() -> socket.socket:
         ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.htons(_ALL))
         ear.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        length = len(program) // _INSTRUCTION
+        ear.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", length, ctypes.addressof(held)))
         return ear
 
     return netns.in_namespace(netns.path_of(settings.wires), make)
+
+
+def frame_filter(wanted: Suspects) -> Iterator[bytes]:
+    """Yield the classic BPF instructions that let through ARP, and whatever may be from a suspect."""
+    macs = sorted(int.from_bytes(mac[2:], "big") for mac in wanted.macs)
+    addresses = sorted(int.from_bytes(address, "big") for address in wanted.addresses)
+    left = len(macs) + len(addresses) + 3  # instructions after the first comparison, without the two that return
+    yield _bpf(_LOAD_HALF, 12)
+    yield _bpf(_JUMP_EQUAL, _ARP, then=left)
+    for offset, values in ((8, macs), (26, addresses)):  # the source's last four bytes; the IPv4 source
+        yield _bpf(_LOAD_WORD, offset)
+        left -= 1
+        for value in values:
+            left -= 1
+            yield _bpf(_JUMP_EQUAL, value, then=left)
+    yield _bpf(_RETURN, 0)
+    yield _bpf(_RETURN, 0xFFFF)
+
+
+def _bpf(code: int, value: int, *, then: int = 0) -> bytes:
+    return struct.pack("HBBI", code, then, 0, value)
 
 
 def _count(

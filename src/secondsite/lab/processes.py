@@ -15,7 +15,7 @@ from ..errors import ActionTimeout
 from . import netns
 from .model import LabSettings
 
-_HELPERS = (b"ip", b"mount", b"umount", b"mkfs.ext4", b"losetup", b"cp", b"sh", b"nsenter", b"unshare", b"setsid")
+_HELPERS = (b"mount", b"umount", b"mkfs.ext4", b"losetup", b"cp", b"nsenter", b"unshare", b"setsid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +41,14 @@ def helpers(settings: LabSettings) -> Iterator[Process]:
     folder = os.fsencode(str(settings.home)) + b"/hosts/"
     namespace = os.fsencode(f"{settings.instance}-")
     for pid, arguments in _command_lines():
-        about_us = any(folder in argument or argument.startswith(namespace) for argument in arguments[1:])
-        if about_us and os.path.basename(arguments[0]) in _HELPERS:  # noqa: PTH119  bytes, as the kernel gives them
+        program = os.path.basename(arguments[0])  # noqa: PTH119  bytes, as the kernel gives them
+        if program == b"ip":
+            ours = any(argument.startswith(namespace) for argument in arguments)
+        elif program == b"sh":  # any shell may speak of our files; only ours becomes a machine
+            ours = b"machine.sh" in arguments and any(folder in argument for argument in arguments)
+        else:
+            ours = program in _HELPERS and any(folder in argument for argument in arguments)
+        if ours:
             yield Process(pid=pid, host="", role="helper")
 
 
