@@ -12,6 +12,7 @@ from .model import Instant, Outcome, Request, Writability, WritabilitySample
 from .restoration import served_by
 
 MOST_BUCKETS = 240
+CLOSELY = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ def over_time(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """One node in one state from its first sample in it to the first sample in another."""
+    """One node in one state, from its first sample in it to the last, as far as polls followed on each other."""
 
     state: Writability
     begin: Instant
@@ -79,7 +80,14 @@ class Stretch:
 
 
 def stretches(samples: Sequence[WritabilitySample]) -> tuple[Stretch, ...]:
-    """Return one node's states over time; ``samples`` are of one node and workload, in order of time."""
+    """Return one node's states over time; ``samples`` are of one node and workload, in order of time.
+
+    A state is drawn on to the next sample only while polls follow closely, so that nobody is shown writing unpolled.
+    """
     runs = [(state, list(run)) for state, run in groupby(samples, key=lambda sample: sample.state)]
-    ends = [run[0].t for _, run in runs[1:]] + ([runs[-1][1][-1].t] if runs else [])
-    return tuple(Stretch(state=state, begin=run[0].t, end=end) for (state, run), end in zip(runs, ends, strict=True))
+    found = []
+    for index, (state, run) in enumerate(runs):
+        following = runs[index + 1][1][0].t if index + 1 < len(runs) else run[-1].t
+        end = following if following - run[-1].t <= CLOSELY else run[-1].t
+        found.append(Stretch(state=state, begin=run[0].t, end=end))
+    return tuple(found)

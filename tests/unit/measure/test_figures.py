@@ -6,7 +6,8 @@ import pytest
 from tests.unit.measure.story import FAILBACK, FAULT, HELD_BACK, NODES, OPENED, Story, finding, traffic
 
 from secondsite.measure import Verdict, read_records
-from secondsite.measure.series import over_time, percentile
+from secondsite.measure.model import Instant, Writability, WritabilitySample
+from secondsite.measure.series import over_time, percentile, stretches
 
 
 def test_the_restoration_is_the_first_sustained_answer_of_the_new_site() -> None:
@@ -225,3 +226,18 @@ def test_a_host_whose_power_returned_must_be_asked_until_it_answers() -> None:
         s for s in told.writability if s["node"] != "db-dc1" or not FAILBACK - 8 < s["t"] < FAILBACK - 1
     ]
     assert told.result().max_writers is None
+
+
+def test_no_node_is_drawn_writing_while_nobody_polled_it() -> None:
+    polled = [(0.0, "writable"), (0.2, "writable"), (1.2, "unreachable"), (1.5, "down"), (1.7, "read-only")]
+    samples = [
+        WritabilitySample(t=Instant(t), node="db-dc1", workload="billing", state=Writability(state))
+        for t, state in polled
+    ]
+    drawn = [(run.state.value, run.begin, run.end) for run in stretches(samples)]
+    assert drawn == [
+        ("writable", 0.0, 0.2),
+        ("unreachable", 1.2, 1.5),
+        ("down", 1.5, 1.7),
+        ("read-only", 1.7, 1.7),
+    ]
