@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabSettings]:
     )
     yield chosen
     service.down(chosen)
+    for save in (CACHE / "saves").glob("labtest-*"):
+        shutil.rmtree(save)
 
 
 @pytest.fixture(scope="session")
