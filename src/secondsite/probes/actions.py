@@ -53,7 +53,7 @@ class Steps:
                 found = watch.loss_of(site, addresses=addresses, silence=silence)
             at = self.clock.monotonic()
         finally:
-            watch.stop()
+            watch.stop(wait=False)
         detail = {"lost": found.lost, "site": SiteName(site), "at": at, "reasons": list(found.reasons)}
         return Outcome(changed=False, detail=detail)
 

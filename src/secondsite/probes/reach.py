@@ -79,10 +79,10 @@ class SiteWatch:
         )
         return SiteLoss(lost=found.lost, reasons=(*found.reasons, *troubles.values()))
 
-    def stop(self) -> None:
-        """End every stream."""
+    def stop(self, *, wait: bool = True) -> None:
+        """End every stream. Without ``wait`` they end by themselves a moment later: during a failover moments count."""
         self._stopping.set()
-        for thread in self._threads:
+        for thread in self._threads if wait else ():
             thread.join(2)
 
     def _watch_from(self, host: HostName) -> None:

@@ -1,10 +1,13 @@
-"""swap.py SERVER ZONE NAME FROM TO KEY SECRETS: move the service's address as a runbook does; 0 when it was moved, 3 when it was refused."""
+"""swap.py SERVER ZONE NAME FROM TO KEY SECRETS: move the service's address as a runbook does; 0 when it was moved, 3 when it was refused.
+
+An answer that nobody signed proves nothing: 4. So a name server answers an update signed with the wrong key.
+"""
 
 import json
 import sys
 from pathlib import Path
 
-from secondsite.errors import ActionError
+from secondsite.errors import ActionError, Effect
 from secondsite.hands.dns import NameServer
 
 address, zone, name, old, new, key, secrets = sys.argv[1:]
@@ -13,4 +16,5 @@ server = NameServer(address=address, zone=zone, key_name=words["name"], secret=l
 try:
     server.swap(name, expected=old, new=new, ttl_s=1)
 except ActionError as error:
-    sys.exit(f"{error}") if "unknown" in error.effect.value else sys.exit(3)
+    sys.stderr.write(f"{error}\n")
+    sys.exit(3 if error.effect is Effect.NONE else 4)
