@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import IPv4Network
 
 from ..errors import ActionError, Effect
@@ -16,6 +16,7 @@ from ..run.ports import Hands
 
 TABLE = "secondsite_isolation"
 SET = "fenced"
+KEPT = "/var/lib/secondsite/fenced.nft"
 _NFT = ("sudo", "-n", "nft")
 _TIMEOUT = dt.timedelta(seconds=5)
 _RAW_PRIORITY = -300
@@ -29,8 +30,9 @@ class CarrierFilter:
         self._hands = hands
 
     def isolate(self, carrier: str, network: IPv4Network) -> None:
-        """Drop everything from and to the network. Harmless when it is dropped already."""
+        """Drop everything from and to the network, also after a restart. Harmless when it is dropped already."""
         self._hands.run(carrier, [*_NFT, "add", "element", *_element(network)], timeout=_TIMEOUT)
+        self._keep(carrier, {*self._fenced_set(carrier), network})
 
     def lift(self, carrier: str, network: IPv4Network) -> None:
         """Let the network's traffic pass again. Harmless when nothing was dropped.
@@ -39,6 +41,7 @@ class CarrierFilter:
             ActionError: the read-back still shows the network fenced.
         """
         self._hands.run(carrier, [*_NFT, "delete", "element", *_element(network)], timeout=_TIMEOUT, accept=(0, 1))
+        self._keep(carrier, {*self._fenced_set(carrier)} - {network})
         if network in self.fenced(carrier):
             raise ActionError(f"{carrier} still isolates {network}", effect=Effect.NONE, retryable=True)
 
@@ -48,14 +51,26 @@ class CarrierFilter:
         Raises:
             ActionError: the table can't be read, so nothing is known.
         """
+        return networks_dropped(self._listing(carrier))
+
+    def _fenced_set(self, carrier: str) -> tuple[IPv4Network, ...]:
+        return tuple(network for item in self._listing(carrier) for network in _members(item.get("set")))
+
+    def _listing(self, carrier: str) -> Sequence[Mapping[str, object]]:
         result = self._hands.run(carrier, [*_NFT, "-j", "list", "table", "inet", TABLE], timeout=_TIMEOUT)
         try:
-            items = json.loads(result.stdout)["nftables"]
+            items: Sequence[Mapping[str, object]] = json.loads(result.stdout)["nftables"]
         except (ValueError, KeyError, TypeError) as error:
             raise ActionError(
                 f"{carrier}: the filter's read-back makes no sense: {error}", effect=Effect.NONE
             ) from error
-        return networks_dropped(items)
+        return items
+
+    def _keep(self, carrier: str, networks: Collection[IPv4Network]) -> None:
+        """Write down what is fenced where the carrier reads it when it starts (role carrier)."""
+        elements = ", ".join(sorted(map(str, networks)))
+        kept = f"add element inet {TABLE} {SET} {{ {elements} }}\n" if networks else ""
+        self._hands.run(carrier, ["sudo", "-n", "tee", "--", KEPT], stdin=kept, timeout=_TIMEOUT)
 
 
 def networks_dropped(items: Sequence[Mapping[str, object]]) -> tuple[IPv4Network, ...]:

@@ -1,0 +1,132 @@
+"""A lab of these tests' own, provisioned once, saved, and restored before each fault that is planted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+INSTANCE = "planted"
+SAVE = "planted-provisioned"
+EVENT_WITHIN_S = 240.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a drill ended."""
+
+    code: int
+    result: dict[str, Any]
+    said: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estate:
+    """The provisioned lab, as an operator and as a saboteur reach it."""
+
+    state: Path
+    environment: dict[str, str]
+
+    def secondsite(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(ROOT / "secondsite"), *words],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+    def on(self, host: str, command: str) -> str:
+        """Run a shell command as root on a host, by hand and behind the product's back."""
+        config = self.state / "keys" / "ssh_config"
+        argv = ["ip", "netns", "exec", f"{INSTANCE}-control", "ssh", "-F", str(config), "--", host]
+        done = subprocess.run(
+            [*argv, f"sudo -n sh -c {_quoted(command)}"], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, f"{host}: {command}: {done.stderr}"
+        return done.stdout
+
+    def drill(self, *, at: str, plant: Callable[[], object] | None = None, interrupt: bool = False) -> Ended:
+        """Run the drill; at an event, plant a fault or press Ctrl-C; return how it ended."""
+        argv = [str(ROOT / "secondsite"), "drill", "run", "site-loss", "--keep", "--json"]
+        before = set(self._drills())
+        child = subprocess.Popen(
+            argv,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            self._await(at, before=before, child=child)
+            if plant is not None:
+                plant()
+            if interrupt:
+                child.send_signal(signal.SIGINT)
+            out, err = child.communicate(timeout=400)
+        finally:
+            if child.poll() is None:
+                child.terminate()
+                child.wait(60)
+        assert "Traceback" not in err
+        assert out, err
+        return Ended(code=child.returncode, result=json.loads(out), said=err)
+
+    def events(self) -> list[str]:
+        newest = max(self._drills())
+        lines = (newest / "records" / "events.jsonl").read_text().splitlines()
+        return [str(json.loads(line)["event"]) for line in lines]
+
+    def _drills(self) -> list[Path]:
+        return list((self.state / "runs").glob("*-site-loss"))
+
+    def _await(self, event: str, *, before: set[Path], child: subprocess.Popen[str]) -> None:
+        until = time.monotonic() + EVENT_WITHIN_S
+        while time.monotonic() < until:
+            if set(self._drills()) - before and event in self.events():
+                return
+            if child.poll() is not None:
+                pytest.fail(f"the drill ended before {event}: {child.communicate()[1][-3000:]}")
+            time.sleep(0.05)
+        pytest.fail(f"no {event} within {EVENT_WITHIN_S} s")
+
+
+def _quoted(command: str) -> str:
+    return "'" + command.replace("'", "'\\''") + "'"
+
+
+@pytest.fixture(scope="module")
+def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SECONDSITE_", "PYTHON"))}
+    state = tmp_path_factory.mktemp("planted")
+    cache = os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")
+    environment = {**kept, "SECONDSITE_STATE": str(state), "SECONDSITE_LAB": INSTANCE, "SECONDSITE_CACHE": cache}
+    estate = Estate(state=state, environment=environment)
+    try:
+        for words in (("lab", "up"), ("run", "provision"), ("lab", "save", SAVE)):
+            done = estate.secondsite(*words)
+            assert done.returncode == 0, f"{words}: {done.stderr[-3000:]}"
+        yield estate
+    finally:
+        estate.secondsite("lab", "down")
+
+
+@pytest.fixture
+def whole(provisioned: Estate) -> Estate:
+    """The provisioned lab as it was saved, whatever the test before did to it."""
+    done = provisioned.secondsite("lab", "restore", SAVE)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return provisioned

@@ -1,0 +1,65 @@
+"""Faults planted by hand in a running drill: the product must name each, and must never call such a drill passed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.conftest import Estate
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+
+DATA = "/srv/postgresql/billing"
+ROGUE_WRITER = (
+    "systemctl stop patroni@billing;"
+    f" rm -f {DATA}/standby.signal {DATA}/postmaster.pid;"
+    f" cd / && setsid -f runuser -u postgres -- /usr/lib/postgresql/17/bin/postgres -D {DATA}"
+    " -c port=5432 -c synchronous_standby_names= -c unix_socket_directories=/var/run/postgresql"
+    " >/dev/null 2>&1 </dev/null"
+)
+
+
+def unsatisfied(result: dict[str, Any]) -> set[str]:
+    return {rule["id"] for rule in result["rules"] if rule["status"] == "not-satisfied"}
+
+
+def test_a_fence_that_answers_success_and_drops_nothing_lets_nobody_promote(whole: Estate) -> None:
+    def lie() -> None:
+        whole.on("carrier-b", "nft flush chain inet secondsite_isolation prerouting")
+
+    ended = whole.drill(at="held-back", plant=lie)
+
+    assert ended.code == 3
+    assert ended.result["verdict"] == "failed"
+    assert ended.result["fencing"] in ("failed", "unknown")
+    assert ended.result["max_writers"] in (0, 1, None)
+    assert "carrier-b" in ended.said
+    assert "writable" not in whole.events(), "something was promoted though fencing was not confirmed"
+    assert ended.result["cleanup"] == "empty"
+
+
+def test_a_second_writer_fails_the_drill_and_is_never_let_through(whole: Estate) -> None:
+    def start_rogue_writer() -> None:
+        whole.on("db-dc1", ROGUE_WRITER)
+
+    ended = whole.drill(at="power-restored", plant=start_rogue_writer)
+
+    assert ended.code == 3
+    assert ended.result["verdict"] == "failed"
+    assert ended.result["max_writers"] == 2
+    assert "one-writer" in unsatisfied(ended.result)
+    assert "198.18.1.0/24" in whole.on("carrier-a", "nft list set inet secondsite_isolation fenced")
+
+
+@pytest.mark.parametrize("event", ["held-back", "fault-done"])
+def test_ctrl_c_keeps_the_record_and_restores_the_wires(whole: Estate, event: str) -> None:
+    ended = whole.drill(at=event, interrupt=True)
+
+    assert ended.code == 130
+    assert ended.result["verdict"] == "aborted"
+    assert ended.result["cleanup"] in ("empty", "left")
+    assert whole.events()[-1] == "cleanup-proven"
+    assert whole.on("db-dc1", "hostname").strip() == "db-dc1"
+    status = whole.secondsite("lab", "status", "--json")
+    assert '"faults": []' in status.stdout, status.stdout
