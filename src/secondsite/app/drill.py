@@ -113,7 +113,6 @@ class _DrillRun:
             plan_for=self._plan,
             records=records,
             view=self.view,
-            stop_switch=self.stop,
         )
         trouble: SecondsiteError | None = None
         try:

@@ -39,7 +39,7 @@ class DrillRuns:
     plan_for: Callable[[str, SiteName | None, SiteName | None], Plan]
     records: Records
     view: View
-    stop_switch: Stop
+    _stop: Stop = field(default_factory=Stop, init=False)
     _ended: list[tuple[Plan, RunResult, list[Transition]]] = field(default_factory=list, init=False)
 
     def run(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
@@ -48,7 +48,7 @@ class DrillRuns:
         folder = self.session.begin(plan)
         seen: list[Transition] = []
         watch = _Watch(plan=plan, records=self.records, view=self.view, seen=seen)
-        result = self.session.start(folder, self.bench.crew(watch), stop=self.stop_switch)
+        result = self.session.start(folder, self.bench.crew(watch), stop=self._stop)
         self._ended.append((plan, result, seen))
         for line in step_lines(plan, result, seen):
             self.records.append("steps", line)
@@ -57,7 +57,7 @@ class DrillRuns:
 
     def stop(self) -> None:
         """Ask the run in flight to start no further step."""
-        self.stop_switch.ask(exit_code=_STOPPED)
+        self._stop.ask(exit_code=_STOPPED)
 
     def approvals(self) -> list[dict[str, object]]:
         """Return every consent that was given in these runs."""
