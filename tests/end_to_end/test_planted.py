@@ -15,7 +15,7 @@ ROGUE_WRITER = (
     "systemctl stop patroni@billing;"
     f" rm -f {DATA}/standby.signal {DATA}/postmaster.pid;"
     f" cd / && setsid -f runuser -u postgres -- /usr/lib/postgresql/17/bin/postgres -D {DATA}"
-    " -c port=5432 -c synchronous_standby_names= -c unix_socket_directories=/var/run/postgresql"
+    " -c ssl=off -c synchronous_standby_names="
     " >/dev/null 2>&1 </dev/null"
 )
 

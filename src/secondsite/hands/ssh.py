@@ -90,12 +90,12 @@ class SshHands:
         deadline = self._monotonic() + timeout.total_seconds()
         channel = self._start(host, argv, stdin=stdin)
         try:
-            result = self._collect(channel, what=f"{host}: {argv[0]}", deadline=deadline, limit=limit)
+            result = self._collect(channel, what=f"{host}: {_name(argv)}", deadline=deadline, limit=limit)
         finally:
             channel.close()
         if result.exit_code not in accept:
             raise ActionError(
-                f"{host}: {argv[0]} ended with exit code {result.exit_code}: {_last_words(result)}",
+                f"{host}: {_name(argv)} ended with exit code {result.exit_code}: {_last_words(result)}",
                 effect=Effect.UNKNOWN,
             )
         return result
@@ -106,7 +106,7 @@ class SshHands:
         Standard input stays open after ``stdin`` was sent: its end is how the command is told to stop.
         """
         channel = self._start(host, argv, stdin=stdin, keep_open=True)
-        return SshStream(channel, on_line=on_line, name=f"{host}:{argv[0]}")
+        return SshStream(channel, on_line=on_line, name=f"{host}:{_name(argv)}")
 
     def put(self, host: str, text: str, path: str, *, mode: str = "0644", timeout: dt.timedelta) -> None:
         """Write a file on the host, through sudo, whole or not at all."""
@@ -132,7 +132,7 @@ class SshHands:
                 channel.shutdown_write()
         except (paramiko.SSHException, OSError, EOFError) as error:
             channel.close()
-            raise ActionError(f"{host}: lost while starting {argv[0]}: {error}", effect=Effect.UNKNOWN) from error
+            raise ActionError(f"{host}: lost while starting {_name(argv)}: {error}", effect=Effect.UNKNOWN) from error
         return channel
 
     def _session(self, host: str) -> paramiko.Channel:
@@ -281,6 +281,17 @@ def _take(channel: paramiko.Channel, out: _Bounded, err: _Bounded) -> None:
 def _drained(channel: paramiko.Channel) -> bool:
     ended = channel.eof_received or channel.closed
     return bool(ended and not channel.recv_ready() and not channel.recv_stderr_ready())
+
+
+def _name(argv: Sequence[str]) -> str:
+    """Return what a command is called, past ``sudo`` and its options."""
+    words = iter(argv)
+    for word in words:
+        if word == "-u":
+            next(words, None)
+        elif word != "sudo" and not word.startswith("-"):
+            return word
+    return argv[0]
 
 
 def _last_words(result: CommandResult) -> str:

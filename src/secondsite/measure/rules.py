@@ -253,11 +253,15 @@ def times_are_known(facts: Facts) -> RuleResult:
 
 
 def steps_completed(facts: Facts) -> RuleResult:
-    """A step whose last attempt failed, or whose effect is unknown, is not a completed step."""
+    """A step whose last attempt failed, or whose effect is unknown, is not a completed step.
+
+    What a person's stop kept from being executed did not fail: it was not measured.
+    """
     last = {(step.runbook, step.step): step for step in facts.records.steps or ()}
-    bad = {StepOutcome.FAILED, StepOutcome.REFUSED, StepOutcome.NEVER_EXECUTED}
+    bad, open_ended = {StepOutcome.FAILED, StepOutcome.REFUSED}, {StepOutcome.UNKNOWN}
+    (open_ended if facts.milestones.aborted is not None else bad).add(StepOutcome.NEVER_EXECUTED)
     failed = [f"{step.step}: {step.outcome.value}" for step in last.values() if step.outcome in bad]
-    unknown = [f"{step.step}: unknown" for step in last.values() if step.outcome is StepOutcome.UNKNOWN]
+    unknown = [f"{step.step}: {step.outcome.value}" for step in last.values() if step.outcome in open_ended]
     return RuleResult(
         id="steps-completed",
         claim="Every step of the runbooks completed",
