@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from tests.end_to_end.conftest import Estate
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from ..errors import Unreachable
+from ..errors import ActionError, Unreachable
 from ..estate.model import Estate, Service
 from ..run.functions import ActionFrom, ProbeFrom, record_only, word, words
 from ..run.model import Json
@@ -75,7 +75,15 @@ class Steps:
         server = self.name_servers[service.name]
         ttl = int(service.ttl.total_seconds())
         server.swap(service.dns_name, expected=word(arguments, "old"), new=word(arguments, "new"), ttl_s=ttl)
-        return Outcome(changed=True)
+        return Outcome(changed=True, detail={"announced": self._announce(service)})
+
+    def _announce(self, service: Service) -> bool:
+        """Have the primary tell its secondaries now: left to itself it may wait a second. They also ask by themselves."""
+        argv = ["sudo", "-n", "knotc", "zone-notify", service.zone]
+        try:
+            return self.hands.run(service.name_server, argv, timeout=_TIMEOUT, accept=(0, 1)).exit_code == 0
+        except (ActionError, Unreachable):  # the record is changed already, and that is what the step is for
+            return False
 
     def _redirected(self, arguments: Json, _context: StepContext) -> bool:
         service = self._service(arguments)

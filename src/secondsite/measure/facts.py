@@ -212,11 +212,14 @@ def find_times(records: Records, milestones: Milestones, found: Mapping[Arm, Res
 
 
 def _requests_stated(records: Records) -> tuple[Problem, ...]:
-    """Compare the number of requests the traffic says it made with the number recorded."""
+    """Compare the number of requests the traffic says it made with the number recorded.
+
+    Without that number a line that was left out, such as that of a lost write, could not be missed.
+    """
     stopped = next((event for event in records.events or () if event.event == "traffic-stopped"), None)
     stated = stopped.detail.get("requests") if stopped else None
     recorded = len(records.requests or ())
-    if stated is None or stated == recorded:
+    if stopped is None or stated == recorded:
         return ()
     what = f"{recorded} requests are recorded, the traffic made {stated!r:.40}"
     return (Problem(file="requests.jsonl", line=None, pointer="", what=what),)

@@ -265,6 +265,11 @@ class Story:
 
     def __post_init__(self) -> None:
         self.final = self.final or final_reads(self.requests)
+        self.count()
+
+    def count(self) -> None:
+        """Have the traffic state how many requests it made, as it does when it stops."""
+        self.event("traffic-stopped")["detail"] = {"requests": len(self.requests)}
 
     def event(self, name: str) -> Line:
         """Return the first event of that name."""
