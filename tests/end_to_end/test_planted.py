@@ -20,7 +20,7 @@ ROGUE_WRITER = (
 
 
 def unsatisfied(result: dict[str, Any]) -> set[str]:
-    return {rule["id"] for rule in result["rules"] if rule["status"] == "not-satisfied"}
+    return {rule["id"] for rule in result["rules"] if rule["finding"] == "not-satisfied"}
 
 
 def test_a_fence_that_answers_success_and_drops_nothing_lets_nobody_promote(whole: Estate) -> None:

@@ -30,10 +30,10 @@ from ..reports import Seal, render_html
 from ..run.stop import Stop
 from ..store.folders import RunFolder
 from ..store.records import RecordFolder
-from ..store.runs import Session
+from ..store.runs import RunStore, Session
 from .bench import CHECKS, PROJECT, RUNBOOKS, SCENARIOS, Bench, checks_environment, lab_of, open_bench, run_store
 from .instruments import DrillIsolation, Instruments
-from .preparation import provision, sign_standing_orders, signing_identities
+from .preparation import is_provisioned, provision, sign_standing_orders, signing_identities
 from .promised import promised
 from .runs import DrillRuns
 
@@ -46,7 +46,6 @@ class DrillEnd:
 
     document: Mapping[str, object]
     verdict: Verdict
-    rules: tuple[tuple[str, str, str, str, str], ...]
     exit_code: int
     folder: Path
     trouble: SecondsiteError | None
@@ -62,27 +61,36 @@ def run_drill(estate: Estate, name: str, *, view: View, stop: Stop, keep: bool) 
         KeyboardInterrupt: a person stopped it; the faults were taken back and the record kept.
     """
     scenario = load_scenario(name, folder=SCENARIOS, estate=estate)
-    lab = lab_of(estate)
+    lab, store = lab_of(estate), run_store(estate)
     with (
-        run_store(estate).session(purpose=f"drill {name}") as session,
-        _lab_up(lab, view=view, keep=keep),
+        store.session(purpose=f"drill {name}") as session,
+        _lab_up(lab, view=view, keep=keep) as fresh,
         open_bench(estate) as bench,
     ):
         return _DrillRun(
-            estate=estate, scenario=scenario, bench=bench, session=session, lab=lab, view=view, stop=stop
+            estate=estate,
+            scenario=scenario,
+            bench=bench,
+            store=store,
+            session=session,
+            lab=lab,
+            fresh=fresh,
+            view=view,
+            stop=stop,
         ).carry_out()
 
 
 @contextlib.contextmanager
-def _lab_up(lab: LabSettings | None, *, view: View, keep: bool) -> Iterator[None]:
+def _lab_up(lab: LabSettings | None, *, view: View, keep: bool) -> Iterator[bool]:
+    """Start the lab if there is one; say whether its hosts are fresh."""
     if lab is None:
-        yield
+        yield False
         return
     view.phase("Two datacenters come up")
     report = lab_service.up(lab, say=view.say)
     view.say(f"{report.hosts} hosts answer SSH")
     try:
-        yield
+        yield not report.already_up
     finally:
         if not keep:
             left = lab_service.down(lab)
@@ -94,13 +102,15 @@ class _DrillRun:
     estate: Estate
     scenario: Scenario
     bench: Bench
+    store: RunStore
     session: Session
     lab: LabSettings | None
+    fresh: bool
     view: View
     stop: Stop
 
     def carry_out(self) -> DrillEnd:
-        provision(self.bench, self.session, plan_for=self._plan, view=self.view, stop=self.stop)
+        self._provisioned()
         sign_standing_orders(self.bench, self.scenario, plan_for=self._plan, view=self.view)
         identities = signing_identities(self.bench)
         folder = self.session.new_folder(self.scenario.name)
@@ -129,6 +139,13 @@ class _DrillRun:
             records.write("approvals", self._approvals(runs))
             records.close()
         return self._judged(folder, identities, trouble)
+
+    def _provisioned(self) -> None:
+        before = None if self.fresh else is_provisioned(self.store, plan_for=self._plan)
+        if before is not None:
+            self.view.say(f"the estate was provisioned by run {before}; that is not repeated")
+            return
+        provision(self.bench, self.session, plan_for=self._plan, view=self.view, stop=self.stop)
 
     def _conduct(self, folder: RunFolder, records: RecordFolder, instruments: Instruments, runs: DrillRuns) -> None:
         kit = DrillKit(
@@ -191,7 +208,6 @@ class _DrillRun:
         return DrillEnd(
             document=to_document(result, report=str(report), evidence=str(bundle)),
             verdict=result.verdict,
-            rules=tuple((rule.id, rule.claim, rule.status.value, rule.saw, rule.expected) for rule in result.rules),
             exit_code=exit_code(result),
             folder=folder.path,
             trouble=trouble,

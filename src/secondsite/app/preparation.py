@@ -13,11 +13,25 @@ from ..evidence import Identity
 from ..plan.model import Plan
 from ..run.model import RunState, StepState, Transition
 from ..run.stop import Stop
-from ..store.runs import Session
+from ..store.runs import RunStore, Session
 from .bench import Bench
 
 _ORDER_LASTS = dt.timedelta(days=92)
 PlanFor = Callable[[str, SiteName | None, SiteName | None], Plan]
+
+
+def is_provisioned(store: RunStore, *, plan_for: PlanFor) -> int | None:
+    """Return the number of the last run of provisioning if it came to its end with today's plan, else None.
+
+    What became of the hosts since then is for the steady state's checks to say: a drill that brought an estate back
+    to its desired state first would hide that it had drifted.
+    """
+    last = store.last_run("provision")
+    if last is None:
+        return None
+    folder, state = last
+    today = plan_for("provision", None, None)
+    return folder.number if state is RunState.DONE and folder.plan().digest == today.digest else None
 
 
 def provision(bench: Bench, session: Session, *, plan_for: PlanFor, view: View, stop: Stop) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.console import Console
@@ -12,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..drill.load import load_scenario, scenario_names
+from ..errors import UsageError
 from ..run.stop import Stop
 from ..store.clock import SystemClock
 from .terminal import clean, emit, emit_json, estate_option, json_option, say
@@ -69,35 +72,65 @@ def run_scenario(*, scenario: str, estate: Path, as_json: bool, keep: bool) -> i
     if as_json:
         emit_json(ended.document)
     else:
-        _show(ended)
+        _show(ended.document)
+        _show_trouble(ended)
     return stop.exit_code or ended.exit_code
 
 
-def _show(ended: DrillEnd) -> None:
+@drill.command("show")
+@click.argument("run")
+@estate_option
+@json_option
+def show_drill(*, run: str, estate: Path, as_json: bool) -> None:
+    """Show what an earlier drill measured. RUN is its number or name."""
+    from ..app.bench import estate as load_estate  # noqa: PLC0415  as above
+    from ..app.bench import run_store  # noqa: PLC0415
+
+    folder = run_store(load_estate(estate)).folders.find(run)
+    try:
+        document = json.loads((folder.path / "evidence" / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"run {folder.id} holds no result of a drill",
+            not_done="nothing was shown",
+            next_step=f"secondsite runs show {folder.number}",
+        ) from error
+    document |= {"report": str(folder.path / "report.html"), "evidence": str(folder.path / "evidence.tar.gz")}
+    if as_json:
+        emit_json(document)
+    else:
+        _show(document)
+
+
+def _show(document: Mapping[str, Any]) -> None:
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, title_justify="left")
     for heading in ("claim", "", "saw"):
         table.add_column(heading)
-    for _, claim, status, saw, _ in ended.rules:
-        table.add_row(clean(claim), Text(status, style=_RULE_STYLES.get(status, "")), clean(saw))
+    for rule in document["rules"]:
+        status = str(rule["status"])
+        table.add_row(
+            clean(str(rule["claim"])), Text(status, style=_RULE_STYLES.get(status, "")), clean(str(rule["saw"]))
+        )
     console.print(table)
-    console.print(_times(ended))
-    verdict = ended.verdict.value
-    console.print(Text.assemble("\nVerdict: ", (verdict, _STYLES[verdict])))
-    if ended.trouble is not None:
-        say(f"The drill ended early: {ended.trouble.what}", style="red")
-        for line in (ended.trouble.not_done, ended.trouble.next_step):
-            if line:
-                say(line)
-    console.print(f"Report:   {ended.document['report']}", soft_wrap=True)
-    console.print(f"Evidence: {ended.document['evidence']}", soft_wrap=True)
-    console.print(f"Verify:   ./secondsite evidence verify {ended.document['evidence']}", soft_wrap=True)
+    console.print(_times(document["times"]))
+    verdict = str(document["verdict"])
+    console.print(Text.assemble("\nVerdict: ", (verdict, _STYLES.get(verdict, ""))))
+    for label, path in (("Report:  ", document["report"]), ("Evidence:", document["evidence"])):
+        console.print(f"{label} {path}", soft_wrap=True)
+    console.print(f"Verify:   ./secondsite evidence verify {document['evidence']}", soft_wrap=True)
 
 
-def _times(ended: DrillEnd) -> Text:
-    times = ended.document["times"]
-    if not isinstance(times, dict):
-        return Text("")
+def _show_trouble(ended: DrillEnd) -> None:
+    if ended.trouble is None:
+        return
+    say(f"The drill ended early: {ended.trouble.what}", style="red")
+    for line in (ended.trouble.not_done, ended.trouble.next_step):
+        if line:
+            say(line)
+
+
+def _times(times: Mapping[str, float | None]) -> Text:
     told = Text("\n")
     for name, seconds in times.items():
         shown = "not measured" if seconds is None else f"{seconds:8.3f} s"

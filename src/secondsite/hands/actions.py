@@ -78,7 +78,7 @@ class Steps:
         return Outcome(changed=True, detail={"announced": self._announce(service)})
 
     def _announce(self, service: Service) -> bool:
-        """Have the primary tell its secondaries now: left to itself it may wait a second. They also ask by themselves."""
+        """Have the primary tell its secondaries now: left to itself it may wait a second."""
         argv = ["sudo", "-n", "knotc", "zone-notify", service.zone]
         try:
             return self.hands.run(service.name_server, argv, timeout=_TIMEOUT, accept=(0, 1)).exit_code == 0

@@ -87,6 +87,11 @@ class RunStore:
         with self._notebook() as book:
             return book.notes(folder.id) if book else ()
 
+    def last_run(self, runbook: str) -> tuple[RunFolder, RunState | None] | None:
+        """Return the newest run of a runbook and where it stands, or None if there is none."""
+        named = [one for one in self.summaries() if one.folder.id.split("-", 1)[1] == runbook]
+        return (named[-1].folder, named[-1].state) if named else None
+
     def steps(self, folder: RunFolder) -> RunResult:
         """Return where every step of a run stands, be it under way in another process or ended."""
         with self._existing_notebook() as book:

@@ -1,0 +1,184 @@
+"""How fast operations restart after dc1 lost its power, against the least any failover could take, in one run.
+
+The bare limit: on the same provisioned lab the wires of dc1 are dropped, and ``pg_promote`` is called over a connection
+that was open before; it counts until a write is accepted. It fences nothing, asks nobody, and moves no customer.
+Run as root:
+
+    PYTHONPATH=src python benchmarks/restart.py [--rounds N] [--bare N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+INSTANCE = "brestart"
+SAVE = "benchmark-restart"
+BARE = """
+import sys, time, psycopg
+connection = psycopg.connect(host="/var/run/postgresql", port=5432, dbname="shop", user="postgres", autocommit=True)
+connection.execute("select 1")
+print("ready", flush=True)
+sys.stdin.readline()
+began = time.monotonic()
+connection.execute("select pg_promote(true, 30)")
+while True:
+    try:
+        connection.execute("begin")
+        connection.execute("insert into secondsite.writability (node) values ('bare')")
+        break
+    except psycopg.errors.ReadOnlySqlTransaction:
+        connection.execute("rollback")
+print(time.monotonic() - began, flush=True)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """A provisioned and saved lab."""
+
+    state: Path
+    environment: dict[str, str]
+
+    def secondsite(self, *words: str, accept: Sequence[int] = (0,)) -> str:
+        argv = [str(ROOT / "secondsite"), *words]
+        done = subprocess.run(
+            argv, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        if done.returncode not in accept:
+            raise SystemExit(f"{' '.join(words)}: exit code {done.returncode}\n{done.stderr[-2000:]}")
+        return done.stdout
+
+    def ssh(self, host: str, *words: str) -> list[str]:
+        config = self.state / "keys" / "ssh_config"
+        return ["ip", "netns", "exec", f"{INSTANCE}-control", "ssh", "-F", str(config), "--", host, *words]
+
+    def bare_limit(self) -> float:
+        """Promote db-dc2 by hand, with nothing around it."""
+        self.secondsite("lab", "restore", SAVE)
+        self._wait_for_standby()
+        subprocess.run(self.ssh("db-dc2", "sudo", "patronictl", "-c", "/etc/patroni/billing.yml", "pause"), check=True,
+                       capture_output=True)  # fmt: skip
+        script = ["sudo", "-n", "-u", "postgres", "python3", "-u", "-c", _quoted(BARE)]
+        with subprocess.Popen(
+            self.ssh("db-dc2", *script), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as child:
+            if child.stdout is None or child.stdin is None or child.stdout.readline().strip() != "ready":
+                raise SystemExit("the bare promotion could not begin")
+            self.secondsite("lab", "fault", "cut-power", "dc1")
+            child.stdin.write("go\n")
+            child.stdin.flush()
+            return float(child.stdout.readline())
+
+    def drill(self) -> dict[str, Any]:
+        """Run the drill on the restored lab."""
+        self.secondsite("lab", "restore", SAVE)
+        self._wait_for_standby()
+        words = ("drill", "run", "site-loss", "--keep", "--json")
+        result: dict[str, Any] = json.loads(self.secondsite(*words, accept=(0, 3, 8)))
+        return result
+
+    def _wait_for_standby(self) -> None:
+        until = time.monotonic() + 60
+        argv = self.ssh("db-dc2", "sudo", "patronictl", "-c", "/etc/patroni/billing.yml", "list", "-f", "json")
+        while time.monotonic() < until:
+            said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+            if '"Sync Standby"' in said and '"Leader"' in said:
+                return
+            time.sleep(0.5)
+        raise SystemExit("the restored databases did not replicate within 60 s")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+@contextmanager
+def provisioned() -> Iterator[Bench]:
+    state = Path(tempfile.mkdtemp(prefix="secondsite-bench-", dir="/var/tmp"))
+    environment = {**os.environ, "SECONDSITE_LAB": INSTANCE, "SECONDSITE_STATE": str(state)}
+    bench = Bench(state=state, environment=environment)
+    try:
+        bench.secondsite("lab", "up")
+        bench.secondsite("run", "provision")
+        bench.secondsite("lab", "save", SAVE)
+        yield bench
+    finally:
+        bench.secondsite("lab", "down")
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--rounds", type=int, default=3)
+    words.add_argument("--bare", type=int, default=3)
+    asked = words.parse_args()
+    with provisioned() as bench:
+        bare = [bench.bare_limit() for _ in range(asked.bare)]
+        drills = []
+        for number in range(asked.rounds):
+            drills.append(bench.drill())
+            print(f"round {number + 1}: {drills[-1]['verdict']} {drills[-1]['times']}", file=sys.stderr)
+    return report(statistics.median(bare), drills)
+
+
+def report(bare_s: float, drills: Sequence[Mapping[str, Any]]) -> int:
+    def median(name: str) -> float | None:
+        values = [drill["times"][name] for drill in drills]
+        return None if None in values or not values else statistics.median(values)
+
+    figures = [
+        figure("approved to database writable", median("approved_to_writable_s"), baseline=bare_s, goal_ratio=3.0),
+        figure("approved to customers served", median("approved_to_restored_s"), baseline=bare_s, goal_s=2.0),
+        figure("plug pulled to sustained service", median("fault_to_restored_s"), baseline=bare_s, goal_s=8.0),
+        figure("the same, stretch", median("fault_to_restored_s"), baseline=bare_s, goal_s=5.0),
+        count("acknowledged writes lost", [drill["writes"]["lost"] for drill in drills]),
+        count("drills that did not pass", [int(drill["verdict"] != "passed") for drill in drills]),
+    ]
+    print(f"{'bare limit: wires dropped, pg_promote':<40} {bare_s:8.3f} s")
+    for one in figures:
+        value = "not measured" if one["value"] is None else f"{one['value']:8.3f} {one['unit']}"
+        print(f"{one['what']:<40} {value}   goal {one['goal']}   met {one['met']}")
+    print(json.dumps({"benchmark": "restart", "figures": figures}))
+    return 0 if all(one["met"] for one in figures) else 3
+
+
+def figure(
+    what: str, value: float | None, *, baseline: float, goal_s: float | None = None, goal_ratio: float | None = None
+) -> dict[str, Any]:
+    ratio = None if value is None else value / baseline
+    if goal_ratio is not None:
+        met, goal = ratio is not None and ratio <= goal_ratio, f"{goal_ratio}x"
+    else:
+        met, goal = value is not None and goal_s is not None and value <= goal_s, f"{goal_s} s"
+    return {"what": what, "value": value, "unit": "s", "baseline": baseline, "ratio": ratio, "goal": goal, "met": met}
+
+
+def count(what: str, values: Sequence[int | None]) -> dict[str, Any]:
+    total = None if None in values else sum(value or 0 for value in values)
+    return {
+        "what": f"{what}, {len(values)} drills",
+        "value": total,
+        "unit": "",
+        "baseline": None,
+        "ratio": None,
+        "goal": "0",
+        "met": total == 0,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
