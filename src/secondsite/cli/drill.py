@@ -108,10 +108,8 @@ def _show(document: Mapping[str, Any]) -> None:
     for heading in ("claim", "", "saw"):
         table.add_column(heading)
     for rule in document["rules"]:
-        status = str(rule["status"])
-        table.add_row(
-            clean(str(rule["claim"])), Text(status, style=_RULE_STYLES.get(status, "")), clean(str(rule["saw"]))
-        )
+        finding = Text(str(rule["finding"]), style=_RULE_STYLES.get(str(rule["finding"]), ""))
+        table.add_row(clean(str(rule["claim"])), finding, clean(str(rule["saw"])))
     console.print(table)
     console.print(_times(document["times"]))
     verdict = str(document["verdict"])
