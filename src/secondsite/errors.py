@@ -8,6 +8,7 @@
   + LockHeld            6  another run holds the lock
   + ActionError         3  something was attempted; ``effect`` says what is known
     - ActionTimeout     3  no answer in time, so the effect is unknown
+  + LeftOff           130  an action gave up waiting because its run is stopping; it is done again on resume
   + MeasurementError    8  a probe could not measure; never a number, never a pass
   + JournalError       75  the engine's own store was lost or full
     - StepMismatch      2  the plan is not the one the run was begun with
@@ -123,6 +124,12 @@ class ActionTimeout(ActionError):  # noqa: N818  what was observed
     def __init__(self, what: str, *, next_step: str = "") -> None:
         """A time-out never claims that nothing happened."""
         super().__init__(what, effect=Effect.UNKNOWN, retryable=False, next_step=next_step)
+
+
+class LeftOff(SecondsiteError):  # noqa: N818  what was observed
+    """An action that only waited gave up because its run is stopping; nothing was brought about."""
+
+    exit_code = 130
 
 
 class MeasurementError(SecondsiteError):

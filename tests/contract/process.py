@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from secondsite.errors import ActionError, Effect, SecondsiteError
+from secondsite.errors import ActionError, Effect, LeftOff, SecondsiteError
 from secondsite.plan.load import load_plan
 from secondsite.run.model import Json, Seen
 from secondsite.run.ports import Outcome, Registry, StepContext
@@ -38,6 +38,8 @@ class FileWorld:
             raise ActionError("it was made to fail", effect=Effect.NONE)
         if context.step == "beside":
             time.sleep(0.5)
+        if context.step == "watch":
+            self._watch(context)
         if context.step == "fill":
             fill(self.folder.parents[1])
         with (self.folder / "effects").open("a") as file:
@@ -45,6 +47,12 @@ class FileWorld:
             os.fsync(file.fileno())
         self._end_if(context.step, "after")
         return Outcome(changed=True, detail={"side": arguments.get("side", ""), "met": arguments.get("met", [])})
+
+    def _watch(self, context: StepContext) -> None:
+        while not (self.folder / "seen").exists():
+            if context.stopping():
+                raise LeftOff("nothing was seen before the run was stopped")
+            time.sleep(0.01)
 
     def look(self, arguments: Json, *, key: str, context: StepContext) -> Seen:  # noqa: ARG002
         effects = (self.folder / "effects").read_text().splitlines() if (self.folder / "effects").exists() else []

@@ -100,6 +100,25 @@ def test_a_signal_stops_the_run_at_its_gates_and_it_can_be_resumed(
     assert sorted(machine.asked()) == ["before-left", "before-right", "join", "left", "right"]
 
 
+def test_a_step_that_only_watches_leaves_off_at_a_signal_and_watches_on_when_resumed(processes: Processes) -> None:
+    machine = processes("watches")
+    process = machine.start()
+    until = time.monotonic() + 20
+    while "watch" not in machine.asked() and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    stopped = machine.finish(process)
+    assert stopped is not None
+    assert (stopped.exit_code, stopped.state) == (130, "interrupted")
+    assert "after" not in machine.asked()
+
+    (machine.state / "world" / "seen").touch()
+    ended = machine.run()
+    assert ended is not None
+    assert (ended.exit_code, ended.state) == (0, "done")
+    assert machine.asked() == ["watch", "watch", "after"]
+
+
 def test_the_journal_is_written_through_to_the_disk_and_readable_while_it_is_used(processes: Processes) -> None:
     machine = processes("two_gates")
     process = machine.start()

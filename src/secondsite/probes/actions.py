@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from ..drill.ports import Clock
-from ..errors import ActionError, Effect
+from ..errors import ActionError, Effect, LeftOff
 from ..estate.model import Estate, HostName, Service, SiteName
 from ..run.functions import ActionFrom, whole, word, words
 from ..run.model import Json
@@ -38,7 +38,11 @@ class Steps:
         return Registry(actions=actions, probes={})
 
     def _watch_site(self, arguments: Json, context: StepContext) -> Outcome:
-        """Watch until the site is lost, somebody stops the run, or the step's time is over."""
+        """Watch until the site is lost, or the step's time is over.
+
+        Raises:
+            LeftOff: somebody stopped the run first.
+        """
         site, addresses = word(arguments, "site"), words(arguments, "addresses")
         vantage = [HostName(host) for host in words(arguments, "vantage")]
         silence = dt.timedelta(milliseconds=whole(arguments, "silence_ms"))
@@ -54,6 +58,8 @@ class Steps:
             at = self.clock.monotonic()
         finally:
             watch.stop(wait=False)
+        if not found.lost and context.stopping():
+            raise LeftOff(f"{site} was still watched when the run was stopped")
         detail = {"lost": found.lost, "site": SiteName(site), "at": at, "reasons": list(found.reasons)}
         return Outcome(changed=False, detail=detail)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import Effect
+from ..errors import Effect, LeftOff
 from ..plan.model import Call, Plan, Step
 from ..plan.rules import Frontier, reasons_not_to_proceed
 from . import perform
@@ -123,6 +123,7 @@ class Interpreter:
 
     def _advance(self, step: Step) -> None:
         """Do for a step whose predecessors came out well whatever is next for it."""
+        self._heed_stop()
         record = self._records[step.name]
         match record.state:
             case StepState.IN_DOUBT:
@@ -207,7 +208,12 @@ class Interpreter:
             self._inbox.put(lambda: self._intended(step, begun))
             return perform.perform(action, arguments, key=key.effect, context=self._context(step, key.attempt))
 
-        result = self._kit.journal.attempt(key, {**intent, "at": clock.now().isoformat()}, effect)
+        try:
+            result = self._kit.journal.attempt(key, {**intent, "at": clock.now().isoformat()}, effect)
+        except LeftOff as error:
+            what = error.what
+            self._inbox.put(lambda: self._left_off(step, what))
+            return
         ended = clock.monotonic()
         self._inbox.put(lambda: self._performed(step, ended, result))
 
@@ -264,6 +270,13 @@ class Interpreter:
             step, result.state, at=at, detail={**result.detail, **({"error": result.error} if result.error else {})}
         )
         self._conclude(step)
+
+    def _left_off(self, step: Step, what: str) -> None:
+        """Its attempt stays without a result: whoever resumes the run finds it in doubt, and it may be repeated."""
+        self._in_flight.discard(step.name)
+        self._heed_stop()
+        self._halted = True
+        self._change(step, StepState.IN_DOUBT, detail={"why": what})
 
     def _settle(self, step: Step, seen: Seen) -> None:
         """A probe told what became of an attempt whose effect was not known."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 
-from ..errors import ActionError, Effect, JournalError, SecondsiteError
+from ..errors import ActionError, Effect, JournalError, LeftOff, SecondsiteError
 from .model import Json, Seen, StepResult, StepState
 from .ports import Action, Outcome, Probe, StepContext
 
@@ -18,10 +18,11 @@ def perform(action: Action, arguments: Json, *, key: str, context: StepContext) 
 
     Raises:
         JournalError: the controller's own disk is full or read-only. That says nothing about the step.
+        LeftOff: the action gave up because the run is stopping. It has no result, so a resume takes it up again.
     """
     try:
         return _done(action.perform(arguments, key=key, context=context), key=key)
-    except JournalError:
+    except (JournalError, LeftOff):
         raise
     except ActionError as error:
         return failed(error, effect=error.effect)
