@@ -42,6 +42,7 @@ from .rules import (
     fold,
     reasons_in,
     resolved,
+    stale_readings,
 )
 from .stop import Stop
 
@@ -106,7 +107,10 @@ class Interpreter:
     def _take_up(self) -> None:
         journal = self._kit.journal
         self._records = dict(fold(self._plan, journal.attempts(self._run), journal.notes(self._run)))
-        well = [step.name for step in self._plan.steps if came_out_well(step, self._records[step.name])]
+        well = {step.name for step in self._plan.steps if came_out_well(step, self._records[step.name])}
+        for name in stale_readings(self._plan, well=well):
+            well.discard(name)
+            self._records[name] = replace(self._records[name], state=StepState.PLANNED, result=None)
         self._facts = {name: result.detail for name in well if (result := self._records[name].result) is not None}
         self._frontier = Frontier(self._plan, settled=well)
         self._halted = any(self._is_final(name) for name in self._records)
@@ -138,7 +142,7 @@ class Interpreter:
                 return
 
     def _admit(self, step: Step, record: StepRecord) -> None:
-        if record.consent is None and record.attempts == 0:
+        if record.consent is None:
             reasons = tuple(reasons_not_to_proceed(step, self._facts))
             if reasons:
                 self._refuse(step, reasons)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ..errors import Effect
 from ..plan.model import Plan, Step
@@ -84,6 +84,25 @@ def came_out_well(step: Step, record: StepRecord) -> bool:
     if record.state is StepState.VERIFIED:
         return True
     return record.state is StepState.DONE and not step.verify
+
+
+def stale_readings(plan: Plan, *, well: Collection[str]) -> frozenset[str]:
+    """Name the completed readings that a resumed run must make again before it goes on.
+
+    What was read before an interruption (a fence confirmed, a lease, a site lost) may have changed since. A reading
+    is stale when a guard of a step that is still to come relies on it; so is every reading that followed a stale one.
+    """
+    steps = {step.name: step for step in plan.steps}
+    to_come = [step for step in plan.steps if step.name not in well]
+    relied_on = {name for step in to_come for guard in step.guards for name in guard.on}
+    stale = {name for name in relied_on if name in well and steps[name].reads_only}
+    while more := {
+        step.name
+        for step in plan.steps
+        if step.reads_only and step.name in well and step.name not in stale and stale & set(step.after)
+    }:
+        stale |= more
+    return frozenset(stale)
 
 
 def attempt_name(step: str, attempt: int) -> str:

@@ -410,3 +410,48 @@ def crash_and_recover(data: st.DataObject, seed: int) -> None:
     result = engine.drive()
     assert result.state is RunState.DONE
     assert sorted(world.effects) == sorted(f"{engine.run}/{one.name}" for one in steps)
+
+
+READ = Step(name="read", title="", call=call("act"), hosts=(), reads_only=True)
+CONFIRM = Step(name="confirm", title="", call=call("act"), hosts=(), after=("read",), reads_only=True)
+RELYING = Step(
+    name="relying",
+    title="",
+    call=call("act"),
+    hosts=(),
+    after=("confirm",),
+    guards=(guard("found-ok", on=("read",)),),
+    probe=call("look"),
+)
+
+
+def test_what_a_guard_relies_on_is_read_again_after_an_interruption_and_may_refute_it() -> None:
+    fenced = [True]
+
+    def read(_arguments: Json, _context: StepContext) -> Outcome:
+        return Outcome(changed=False, detail={"ok": fenced[0], "saw": "the fence" if fenced[0] else "no fence"})
+
+    world = SimulatedWorld(behaves={"read": read}, crash=CrashPoint(step="relying", moment="before"))
+    engine = SimulatedEngine(plan=plan_of(READ, CONFIRM, RELYING), world=world, launch=at_once)
+    with pytest.raises(Crash):
+        engine.drive()
+    fenced[0] = False
+
+    result = engine.drive()
+
+    assert world.asked.count("read") == 2
+    assert result.state is RunState.REFUSED
+    assert f"{engine.run}/relying" not in world.effects
+    assert "no fence" in "; ".join(result.reasons)
+
+
+def test_a_reading_that_nothing_to_come_relies_on_is_not_made_again() -> None:
+    last = replace(TWO, name="last", after=("one",))
+    crash = CrashPoint(step="last", moment="before")
+    plan = plan_of(READ, replace(ONE, after=("read",)), last)
+    engine = SimulatedEngine(plan=plan, world=SimulatedWorld(crash=crash), launch=at_once)
+    with pytest.raises(Crash):
+        engine.drive()
+
+    assert engine.drive().state is RunState.DONE
+    assert engine.world.asked.count("read") == 1
