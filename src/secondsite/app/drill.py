@@ -25,7 +25,7 @@ from ..lab.model import LabSettings
 from ..measure import FILES, Verdict, exit_code, read_records, recompute, to_document
 from ..plan.load import load_plan
 from ..plan.model import Plan
-from ..probes.steady import EstateChecks
+from ..probes.steady import CheckedByUse, EstateChecks
 from ..reports import Seal, render_html
 from ..run.stop import Stop
 from ..store.folders import RunFolder
@@ -155,11 +155,15 @@ class _DrillRun:
             records=records,
             replication=instruments.replication,
             runs=runs,
-            steady=EstateChecks(
-                estate=self.estate,
-                folder=CHECKS,
-                ssh_config=self.bench.trust.ssh_config,
-                environment=checks_environment(),
+            steady=CheckedByUse(
+                checks=EstateChecks(
+                    estate=self.estate,
+                    folder=CHECKS,
+                    ssh_config=self.bench.trust.ssh_config,
+                    environment=checks_environment(),
+                ),
+                hands=self.bench.hands,
+                customer=instruments.journeying_customer(),
             ),
             traffic=instruments.traffic,
             view=self.view,

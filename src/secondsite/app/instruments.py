@@ -10,6 +10,7 @@ from functools import cached_property
 from ..drill.ports import FinalRead
 from ..errors import MeasurementError, SecondsiteError, Unreachable
 from ..estate.model import Estate, HostName, SiteKind, SiteName, WorkloadName
+from ..probes.actions import JOURNEY_CUSTOMER
 from ..probes.clocks import document, read_clocks
 from ..probes.customers import Customer, CustomerTraffic
 from ..probes.writability import NodePoller, polled_clusters
@@ -34,6 +35,11 @@ class Instruments:
             raise SecondsiteError("the estate declares no terms for drills")
         customer = Customer(host=customers_of(estate)[0], shop=service.dns_name, name=estate.drills.tenant)
         return CustomerTraffic(self.bench.hands, customer, records=self.records)
+
+    def journeying_customer(self) -> Customer:
+        """Another customer than the traffic's, so that its orders are told apart."""
+        (service,) = self.bench.estate.services
+        return Customer(host=customers_of(self.bench.estate)[0], shop=service.dns_name, name=JOURNEY_CUSTOMER)
 
     @cached_property
     def writability(self) -> NodePoller:

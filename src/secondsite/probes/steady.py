@@ -13,11 +13,42 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from ..drill.ports import CheckResult
-from ..errors import MeasurementError
+from ..errors import MeasurementError, SecondsiteError
 from ..estate.model import Estate, Service, SiteName
+from ..run.ports import Hands
+from .customers import Customer, journey
 
 _NO_TESTS = 5
 _DONE = (0, 1, _NO_TESTS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedByUse:
+    """The estate's checks, and a customer's journey at home besides: what merely runs does not yet serve."""
+
+    checks: EstateChecks
+    hands: Hands
+    customer: Customer
+    within: dt.timedelta = dt.timedelta(seconds=15)
+
+    def check(self, *, home: SiteName) -> Sequence[CheckResult]:
+        """Run every check, then use the service.
+
+        Raises:
+            MeasurementError: the checks could not be run to their end; nothing is known.
+        """
+        return [*self.checks.check(home=home), self._journey(home)]
+
+    def _journey(self, home: SiteName) -> CheckResult:
+        (service,) = self.checks.estate.services
+        served_by = service.members[home]
+        expected = f"a customer signs in, orders and reads order, bill and login back, served by {served_by}"
+        try:
+            seen = journey(self.hands, self.customer, served_by=served_by, within=self.within)
+        except SecondsiteError as error:
+            return CheckResult(id="customer_journey", state="unknown", saw=error.what, expected=expected)
+        state, saw = ("passed", f"order {seen.get('order')}") if seen["ok"] else ("failed", str(seen.get("error")))
+        return CheckResult(id="customer_journey", state=state, saw=saw, expected=expected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
