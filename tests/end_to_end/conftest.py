@@ -80,15 +80,16 @@ class Estate:
         finally:
             if child.poll() is None:
                 child.terminate()
-                child.wait(60)
+                child.communicate(timeout=120)
         assert "Traceback" not in err
         assert out, err
         return Ended(code=child.returncode, result=json.loads(out), said=err)
 
     def events(self) -> list[str]:
-        newest = max(self._drills())
-        lines = (newest / "records" / "events.jsonl").read_text().splitlines()
-        return [str(json.loads(line)["event"]) for line in lines]
+        """Name the events recorded so far; a line that is just being written is left for the next look."""
+        records = max(self._drills()) / "records" / "events.jsonl"
+        whole, _, _ = records.read_text().rpartition("\n") if records.exists() else ("", "", "")
+        return [str(json.loads(line)["event"]) for line in whole.splitlines()]
 
     def _drills(self) -> list[Path]:
         return list((self.state / "runs").glob("*-site-loss"))
