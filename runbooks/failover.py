@@ -87,6 +87,17 @@ def _fence(estate: Estate, plan: PlanBuilder) -> None:
             by_hand=f"On {carrier}: nft add element inet secondsite_isolation fenced '{{ {network} }}'",
         )
         plan.step(
+            f"keep-{carrier}",
+            title=f"Keep {carrier} isolating {plan.origin} after a restart",
+            call=call("keep-isolation", carrier=carrier),
+            hosts=(carrier,),
+            after=(f"isolate-{carrier}",),
+            repeatable=True,
+            undo=call("lift", carrier=carrier, network=network),
+            timeout=seconds(5),
+            by_hand=f"On {carrier}: write the line above, without nft, to /var/lib/secondsite/fenced.nft",
+        )
+        plan.step(
             f"read-back-{carrier}",
             title=f"Read back from {carrier} that it drops {plan.origin}",
             call=call("read-isolation", carrier=carrier, network=network),

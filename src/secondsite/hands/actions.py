@@ -38,6 +38,7 @@ class Steps:
             "authorise": ActionFrom(record_only),
             "confirm-fencing": ActionFrom(record_only),
             "isolate": ActionFrom(self._isolate),
+            "keep-isolation": ActionFrom(self._keep_isolation),
             "lift": ActionFrom(self._lift),
             "read-isolation": ActionFrom(self._read_isolation),
             "redirect": ActionFrom(self._redirect),
@@ -56,6 +57,10 @@ class Steps:
 
     def _isolate(self, arguments: Json, _context: StepContext) -> Outcome:
         self.filter.isolate(word(arguments, "carrier"), IPv4Network(word(arguments, "network")))
+        return Outcome(changed=True)
+
+    def _keep_isolation(self, arguments: Json, _context: StepContext) -> Outcome:
+        self.filter.keep(word(arguments, "carrier"))
         return Outcome(changed=True)
 
     def _lift(self, arguments: Json, _context: StepContext) -> Outcome:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Network
 
 from ..errors import ActionError, Effect
@@ -30,9 +30,8 @@ class CarrierFilter:
         self._hands = hands
 
     def isolate(self, carrier: str, network: IPv4Network) -> None:
-        """Drop everything from and to the network, also after a restart. Harmless when it is dropped already."""
+        """Drop everything from and to the network. Harmless when it is dropped already. See ``keep`` for restarts."""
         self._hands.run(carrier, [*_NFT, "add", "element", *_element(network)], timeout=_TIMEOUT)
-        self._keep(carrier, {*self._fenced_set(carrier), network})
 
     def lift(self, carrier: str, network: IPv4Network) -> None:
         """Let the network's traffic pass again. Harmless when nothing was dropped.
@@ -41,7 +40,7 @@ class CarrierFilter:
             ActionError: the read-back still shows the network fenced.
         """
         self._hands.run(carrier, [*_NFT, "delete", "element", *_element(network)], timeout=_TIMEOUT, accept=(0, 1))
-        self._keep(carrier, {*self._fenced_set(carrier)} - {network})
+        self.keep(carrier)
         if network in self.fenced(carrier):
             raise ActionError(f"{carrier} still isolates {network}", effect=Effect.NONE, retryable=True)
 
@@ -66,10 +65,10 @@ class CarrierFilter:
             ) from error
         return items
 
-    def _keep(self, carrier: str, networks: Collection[IPv4Network]) -> None:
-        """Write down what is fenced where the carrier reads it when it starts (role carrier)."""
-        elements = ", ".join(sorted(map(str, networks)))
-        kept = f"add element inet {TABLE} {SET} {{ {elements} }}\n" if networks else ""
+    def keep(self, carrier: str) -> None:
+        """Write down what is fenced now, where the carrier reads it when it starts (role carrier)."""
+        elements = ", ".join(sorted(map(str, self._fenced_set(carrier))))
+        kept = f"add element inet {TABLE} {SET} {{ {elements} }}\n" if elements else ""
         self._hands.run(carrier, ["sudo", "-n", "tee", "--", KEPT], stdin=kept, timeout=_TIMEOUT)
 
 
