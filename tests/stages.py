@@ -57,7 +57,7 @@ def tool(name: str, *argv: str) -> Stage:
 
 
 def suite(name: str, folders: Sequence[str], marks: str, *, minutes: int = 10) -> Stage:
-    present = [folder for folder in folders if (ROOT / folder).exists()]
+    present = [folder for folder in folders if folder.startswith("-") or (ROOT / folder).exists()]
     return Stage(
         name=name,
         argv=("pytest", "-q", "--timeout", str(minutes * 30), "-m", marks, *(present or folders)),
@@ -78,16 +78,24 @@ def fast_stages() -> list[Stage]:
     ]
 
 
-def full_stages() -> list[Stage]:
-    """Return what follows the fast stages, one after the other: the lab has the machine to itself."""
+def full_lanes() -> list[list[Stage]]:
+    """Return what may go on side by side after the fast stages: each lane has labs of its own, and waits a lot."""
     folders = [f"tests/{name}" for name in ("unit", "contract", "replay", "architecture")]
+    roles = "tests/integration/roles"
     return [
-        tool("lint of roles", "ansible-lint", "--offline", "--strict", "--profile", "production"),
-        suite("integration", ["tests/integration"], "not lab and not nightly"),
-        suite("slow", folders, "slow and not lab and not nightly"),
-        suite("the drill", ["tests/end_to_end"], "lab and not nightly", minutes=15),
-        suite("lab and roles", [*folders, "tests/integration"], "lab and not nightly", minutes=20),
+        [suite("roles", [roles], "lab and not nightly", minutes=20)],
+        [
+            tool("lint of roles", "ansible-lint", "--offline", "--strict", "--profile", "production", "roles"),
+            suite("integration", ["tests/integration"], "not lab and not nightly"),
+            suite("slow", folders, "slow and not lab and not nightly"),
+            suite("lab", [*folders, "tests/integration", f"--ignore={roles}"], "lab and not nightly", minutes=20),
+        ],
     ]
+
+
+def drill_stages() -> list[Stage]:
+    """Return what has the machine to itself, because it is measured."""
+    return [suite("the drill", ["tests/end_to_end"], "lab and not nightly", minutes=15)]
 
 
 def nightly_stages() -> list[Stage]:
@@ -109,6 +117,15 @@ def run(stage: Stage) -> Outcome:
     return Outcome(
         stage=stage, seconds=time.monotonic() - began, passed=passed, failed=failed, skipped=skipped, output=output
     )
+
+
+def run_lane(stages: Sequence[Stage]) -> list[Outcome]:
+    """Run stages one after the other, and show each when it ended."""
+    outcomes = []
+    for stage in stages:
+        outcomes.append(run(stage))
+        show(outcomes[-1])
+    return outcomes
 
 
 def execute(stage: Stage, extra: Sequence[str]) -> tuple[int, str]:
@@ -178,11 +195,13 @@ def main(words: Sequence[str]) -> int:
         for outcome in pool.map(run, fast_stages()):
             show(outcome)
             outcomes.append(outcome)
-    later = [] if "--fast" in words else full_stages()
-    later += nightly_stages() if "--nightly" in words else []
-    for stage in later:
-        outcomes.append(run(stage))
-        show(outcomes[-1])
+    if "--fast" not in words:
+        with ThreadPoolExecutor(max_workers=len(full_lanes())) as pool:
+            for of_lane in pool.map(run_lane, full_lanes()):
+                outcomes.extend(of_lane)
+        outcomes.extend(run_lane(drill_stages()))
+    if "--nightly" in words:
+        outcomes.extend(run_lane(nightly_stages()))
     passed, failed, skipped = (
         sum(column) for column in zip(*((o.passed, o.failed, o.skipped) for o in outcomes), strict=True)
     )
