@@ -37,6 +37,7 @@ from .preparation import is_provisioned, provision, sign_standing_orders, signin
 from .promised import promised
 from .runs import DrillRuns
 
+_EVIDENCE = ("records", "estate", "plans", "standing-order.json")
 _KINDS = ("requests", "writability", "events", "final", "steps", "steady")
 
 
@@ -122,6 +123,7 @@ class _DrillRun:
             session=self.session,
             plan_for=self._plan,
             records=records,
+            plans=folder.path / "plans",
             view=self.view,
         )
         trouble: SecondsiteError | None = None
@@ -170,7 +172,8 @@ class _DrillRun:
             writability=instruments.writability,
         )
         drill_id = f"{folder.number}-{self.scenario.name}"
-        terms = promised(self.estate, self.scenario, drill=drill_id, versions=_versions())
+        plan = self._plan(self.scenario.runbook, self.scenario.origin, self.scenario.target)
+        terms = promised(self.estate, self.scenario, drill=drill_id, plan_digest=plan.digest, versions=_versions())
         Conductor(
             scenario=self.scenario, estate=self.estate, kit=kit, stopping=self.stop.asked, promised=terms
         ).conduct()
@@ -200,7 +203,10 @@ class _DrillRun:
         shutil.copytree(self.estate.directory, folder.path / "estate", dirs_exist_ok=True)
         files = {name: (folder.records / name).read_bytes() for name in FILES if (folder.records / name).exists()}
         result = recompute(read_records(files))
-        bundle = seal(folder.path, identities)
+        for order in self.estate.standing_orders:
+            if (signed := self.bench.orders.path_of(order)).exists():
+                shutil.copyfile(signed, folder.path / "standing-order.json")
+        bundle = seal(folder.path, identities, names=_EVIDENCE)
         manifest = (folder.path / "evidence" / "manifest.json").read_bytes()
         sealed = Seal(
             manifest_sha256=sha256(manifest),

@@ -18,7 +18,9 @@ OUT_OF_SCOPE = (
 )
 
 
-def promised(estate: Estate, scenario: Scenario, *, drill: str, versions: Mapping[str, str]) -> dict[str, object]:
+def promised(
+    estate: Estate, scenario: Scenario, *, drill: str, plan_digest: str, versions: Mapping[str, str]
+) -> dict[str, object]:
     """Return the objectives and terms of one drill as a document.
 
     Raises:
@@ -58,6 +60,7 @@ def promised(estate: Estate, scenario: Scenario, *, drill: str, versions: Mappin
             "return_sustained_s": RETURN_SUSTAINED_S,
         },
         "estate_digest": estate.digest,
+        "plan_digest": plan_digest,
         "runbook": scenario.runbook,
         "kind": scenario.kind.value,
         "why": scenario.title,

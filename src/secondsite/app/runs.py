@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..drill.ports import Records, RunEnd, View
 from ..drill.rules import mark_of
@@ -38,6 +40,7 @@ class DrillRuns:
     session: Session
     plan_for: Callable[[str, SiteName | None, SiteName | None], Plan]
     records: Records
+    plans: Path
     view: View
     _stop: Stop = field(default_factory=Stop, init=False)
     _ended: list[tuple[Plan, RunResult, list[Transition]]] = field(default_factory=list, init=False)
@@ -46,6 +49,8 @@ class DrillRuns:
         """Carry a run to its end and say how it ended."""
         plan = self.plan_for(runbook, origin, target)
         folder = self.session.begin(plan)
+        self.plans.mkdir(exist_ok=True)
+        shutil.copyfile(folder.path / "plan.json", self.plans / f"{folder.id}.json")
         seen: list[Transition] = []
         watch = _Watch(plan=plan, records=self.records, view=self.view, seen=seen)
         result = self.session.start(folder, self.bench.crew(watch), stop=self._stop)

@@ -73,7 +73,7 @@ class SignedOrders:
         }
         keys = [{"name": one.public_key.name, "public": one.public_key.public} for one in identities]
         _replace(self._folder / _TRUSTED, {"keys": keys})
-        path = self._folder / f"{reference.name}.json"
+        path = self.path_of(reference)
         _replace(path, sign_statement(order, identities))
         return path
 
@@ -82,12 +82,16 @@ class SignedOrders:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return [self._lab_identity(name) for name in LAB_IDENTITIES]
 
+    def path_of(self, reference: StandingOrderReference) -> Path:
+        """Return where the signed order lies, if there is one."""
+        return self._folder / f"{reference.name}.json"
+
     def document(self, reference: StandingOrderReference) -> dict[str, object]:
         """Return a verified order, with who signed it."""
         return {**self._read(reference), "signed_by": list(self._signers())}
 
     def _read(self, reference: StandingOrderReference) -> dict[str, object]:
-        path = self._folder / f"{reference.name}.json"
+        path = self.path_of(reference)
         try:
             envelope = json.loads(path.read_text())
         except (OSError, ValueError) as error:
