@@ -70,7 +70,7 @@ def plan_json(built: Plan, measured: Durations) -> dict[str, object]:
 def _print_text(built: Plan, measured: Durations) -> None:
     console = Console(highlight=False)
     path = critical_path(built, measured=measured)
-    direction = f" from {built.origin} to {built.target}" if built.origin else ""
+    direction = f": from {built.origin} to {built.target}" if built.origin else ""
     console.print(Text(clean(f"{built.title}{direction}"), style="bold"))
     numbers = {step.name: place for place, step in enumerate(built.steps, start=1)}
     for step in built.steps:

@@ -34,7 +34,7 @@ def runbook(*, name: str, intent: Intent, title: str = "") -> Callable[[BuildFun
     """Turn a function that fills a ``PlanBuilder`` into a runbook; its docstring's first line is the title."""
 
     def declare(build: BuildFunction) -> Runbook:
-        told = title or (build.__doc__ or name).strip().splitlines()[0]
+        told = (title or (build.__doc__ or name).strip().splitlines()[0]).rstrip(".")
         return Runbook(name=name, title=told, intent=intent, build=build)
 
     return declare

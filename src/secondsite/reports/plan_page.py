@@ -45,7 +45,7 @@ def _words(plan: Plan, measured: Mapping[str, dt.timedelta]) -> dict[str, object
     path = critical_path(plan, measured=measured)
     return {
         "title": clean(plan.title),
-        "direction": clean(f"from {plan.origin} to {plan.target}") if plan.origin else "",
+        "direction": clean(f": from {plan.origin} to {plan.target}") if plan.origin else "",
         "estate": clean(plan.estate),
         "digest": plan.digest,
         "predicted": _seconds(path.duration),
@@ -93,7 +93,7 @@ def _lines(text: str) -> str:
 
 
 def _seconds(duration: dt.timedelta) -> str:
-    return f"{duration.total_seconds():g} s"
+    return f"{round(duration.total_seconds(), 2):g} s"
 
 
 def _markdown(text: str) -> str:

@@ -42,7 +42,7 @@ def test_an_unknown_runbook_is_refused_and_the_known_ones_are_named(project: Pat
 
 def test_the_docstring_is_the_title_and_the_used_files_are_pinned(project: Path) -> None:
     plan = plan_in(project)
-    assert plan.title == "Do good."
+    assert plan.title == "Do good"
     assert set(plan.pins) == {"roles/tasks/main.yml", "runbooks/good.py"}
 
 
