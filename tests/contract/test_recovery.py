@@ -32,7 +32,7 @@ if sys.argv[2] == "second":
     assert journal.attempts("r")[0].result is None
     DBOS._recover_pending_workflows(["first"])
 deadline = time.monotonic() + 20
-while DBOS.list_workflows(status="PENDING") + DBOS.list_workflows(status="ENQUEUED") and time.monotonic() < deadline:
+while any(w.status in ("PENDING", "ENQUEUED") for w in DBOS.list_workflows()) and time.monotonic() < deadline:
     time.sleep(0.05)
 print([w.status for w in DBOS.list_workflows()], [a.result for a in journal.attempts("r")])
 journal.close()
