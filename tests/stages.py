@@ -155,9 +155,9 @@ def execute(stage: Stage, extra: Sequence[str]) -> tuple[int, str]:
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
-    """Ask the command to clean up, and end what is left of its group."""
+    """Ask the command to clean up as for Ctrl-C (pytest takes its labs down then), and end what is left of its group."""
     if child.poll() is None:
-        child.terminate()
+        child.send_signal(signal.SIGINT)
         try:
             child.wait(SECONDS_TO_CLEAN_UP)
         except subprocess.TimeoutExpired:

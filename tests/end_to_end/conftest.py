@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-INSTANCE = "planted"
+INSTANCE = f"planted{os.getpid() % 10000}"
 SAVE = "planted-provisioned"
 EVENT_WITHIN_S = 240.0
 

@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "src" / "secondsite" / "measure" / "drill_result.schema.json"
 MINUTES = 12
+INSTANCE = f"main{os.getpid() % 10000}"  # its own: a lab left over from a killed run must not be in the way
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(MINUTES * 60 + 120)]
 
@@ -51,7 +52,7 @@ def drilled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drilled]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("SECONDSITE_", "PYTHON"))}
     state = tmp_path_factory.mktemp("drill")
     cache = os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")
-    environment = {**kept, "SECONDSITE_STATE": str(state), "SECONDSITE_LAB": "e2e", "SECONDSITE_CACHE": cache}
+    environment = {**kept, "SECONDSITE_STATE": str(state), "SECONDSITE_LAB": INSTANCE, "SECONDSITE_CACHE": cache}
     ended = launch(environment, "drill", "run", "site-loss", "--json")
     try:
         result = json.loads(ended.stdout)
@@ -118,7 +119,7 @@ def test_nothing_is_left_of_the_lab_or_the_fault(drilled: Drilled) -> None:
     assert status.returncode == 0, status.stderr
     assert "nothing of the lab is left" in status.stdout + status.stderr
     spaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
-    assert not [line for line in spaces.splitlines() if line.startswith("e2e-")]
+    assert not [line for line in spaces.splitlines() if line.startswith(f"{INSTANCE}-")]
 
 
 class _Words(HTMLParser):

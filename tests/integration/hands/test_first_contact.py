@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[3]
-INSTANCE = "tcontact"
+INSTANCE = f"contact{os.getpid() % 10000}"
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 STORY = Path(__file__).with_name("first_contact_story.py")

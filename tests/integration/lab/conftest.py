@@ -36,7 +36,10 @@ class Secondsite(Protocol):
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabSettings]:
     state = tmp_path_factory.mktemp("labtest")
     chosen = LabSettings(
-        instance="labtest", state=state, cache=CACHE, topology=PROJECT / "inventories" / "lab" / "lab.yml"
+        instance=f"labtest{os.getpid() % 10000}",
+        state=state,
+        cache=CACHE,
+        topology=PROJECT / "inventories" / "lab" / "lab.yml",
     )
     yield chosen
     service.down(chosen)

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = ROOT / "roles"
-INSTANCE = "roles"
+INSTANCE = f"roles{os.getpid() % 10000}"
 SECONDS = 300
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(SECONDS + 60)]
