@@ -155,7 +155,7 @@ def execute(stage: Stage, extra: Sequence[str]) -> tuple[int, str]:
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
-    """Ask the command to clean up as for Ctrl-C (pytest takes its labs down then), and end what is left of its group."""
+    """Ask the command to clean up as for Ctrl-C (pytest then takes its labs down), and end what is left."""
     if child.poll() is None:
         child.send_signal(signal.SIGINT)
         try:
