@@ -9,14 +9,19 @@ from pathlib import Path
 import rich_click as click
 
 from ..errors import UsageError
-from ..lab import saves, service
+from ..lab import processes, saves, service
 from ..lab.load import load_topology
 from ..lab.model import LabSettings, LabStatus, Phase
-from ..lab.netns import enter_control
 from .lab_fault import fault
 from .terminal import DEFAULT_ESTATE, emit, emit_json, json_option, say
 
 _FAILED = 3
+_CONSOLE = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "TERM": "xterm",
+    "LANG": "C.UTF-8",
+}
 
 
 @click.group()
@@ -149,16 +154,30 @@ def restore(settings: LabSettings, name: str) -> None:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def shell(settings: LabSettings, host: str, command: tuple[str, ...]) -> None:
-    """Open a root shell on HOST over its management address, or run COMMAND there."""
+    """Open a root shell at HOST's console, or run COMMAND there. It needs no network and no key."""
     topology = load_topology(settings.topology)
     if host not in topology.hosts:
         raise UsageError(
             f"the lab has no host {host!r}", not_done="nothing was attempted",
             next_step=f"one of: {', '.join(topology.hosts)}",
         )  # fmt: skip
-    enter_control(settings)
-    os.execvp("ssh", [  # noqa: S606  the shell takes this process's place
-        "ssh", "-i", str(settings.key), "-o", f"UserKnownHostsFile={settings.known_hosts}",
-        "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes", "-o", "LogLevel=ERROR",
-        f"root@{topology.hosts[host].management.ip}", "--", *command,
-    ])  # fmt: skip
+    running = processes.inits(settings)
+    if host not in running:
+        raise UsageError(
+            f"{host} does not run in the lab {settings.instance!r}",
+            not_done="nothing was attempted",
+            next_step="secondsite lab status",
+        )
+    console = [
+        "nsenter",
+        f"--target={running[host]}",
+        "--mount",
+        "--uts",
+        "--ipc",
+        "--net",
+        "--pid",
+        "--root",
+        "--wdns=/root",
+    ]
+    words = [*console, "--", *(command or ("/bin/bash", "-l"))]
+    os.execvpe(words[0], words, _CONSOLE)  # noqa: S606  it takes this place

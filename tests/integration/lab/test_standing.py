@@ -103,3 +103,13 @@ def test_a_host_that_died_by_itself_is_started_again(standing: LabSettings, on: 
     assert again.returncode == 0
     assert on("console", "cat /root/kept").strip() == "kept"
     assert service.status(standing).phase is Phase.UP
+
+
+def test_a_shell_needs_neither_network_nor_key(standing: LabSettings, secondsite: Secondsite, on: On) -> None:
+    on("console", "mv /root/.ssh /root/.ssh-away")
+    try:
+        said = secondsite("lab", "shell", "console", "--", "sh", "-c", "hostname; pwd")
+        assert (said.returncode, said.stdout) == (0, "console\n/root\n"), said.stderr
+        assert secondsite("lab", "shell", "console", "--", "sh", "-c", "exit 7").returncode == 7
+    finally:
+        secondsite("lab", "shell", "console", "--", "mv", "/root/.ssh-away", "/root/.ssh")
