@@ -28,6 +28,8 @@ _REFUSALS = (
     "the database system is not yet accepting connections",
 )
 _READ_LIMIT = 64 << 20
+_SWITCHED = "Successfully switched over"
+_SWITCH_WITHIN_S = 45.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +132,27 @@ class PatroniCluster:
         raise MeasurementError(f"{node}: whether it accepts writes is not known: {result.stderr.strip()[-300:]}")
 
     def switchover(self, *, old: str, new: str) -> None:
-        """Move the writer while both are healthy; return when ``new`` accepts a write."""
-        self._patronictl(new, ["switchover", self.cluster.scope, "--leader", old, "--candidate", new, "--force"])
+        """Move the writer while both are healthy; return when ``new`` accepts a write.
+
+        ``patronictl`` ends with 0 also when Patroni refused, as it does while a rebuilt copy is not yet listed as a
+        candidate. A refusal changes nothing, so it is asked again for a while.
+
+        Raises:
+            ActionError: Patroni refused until the end (nothing was changed).
+            ActionTimeout: it switched, and ``new`` accepted no write in time.
+        """
+        words = ["switchover", self.cluster.scope, "--leader", old, "--candidate", new, "--force"]
+        deadline = self._monotonic() + _SWITCH_WITHIN_S
+        while _SWITCHED not in (said := self._patronictl(new, words, accept=(0, 1))):
+            if self.lease().leader == new:
+                break
+            if self._monotonic() > deadline:
+                raise ActionError(
+                    f"{self.cluster.scope}: Patroni refused to switch from {old} to {new}: {said.strip()[-300:]}",
+                    effect=Effect.NONE,
+                    next_step="look at the cluster: patronictl list",
+                )
+            self._sleep(1.0)
         self.wait_writable(new, within=dt.timedelta(seconds=30))
 
     def rebuild(self, node: str, *, leader: str) -> None:
@@ -222,9 +243,9 @@ class PatroniCluster:
         argv = ["sudo", "-n", "/usr/local/sbin/secondsite-etcdctl", "--command-timeout=3s", *words]
         return self._hands.run(host, argv, stdin=stdin, timeout=_SHORT).stdout
 
-    def _patronictl(self, host: str, words: Sequence[str]) -> str:
+    def _patronictl(self, host: str, words: Sequence[str], *, accept: Sequence[int] = (0,)) -> str:
         argv = ["sudo", "-n", "patronictl", "-c", f"/etc/patroni/{self.cluster.scope}.yml", *words]
-        return self._hands.run(host, argv, timeout=_LONG).stdout
+        return self._hands.run(host, argv, timeout=_LONG, accept=accept).stdout
 
     def _psql(self, sql: str) -> list[str]:
         base = ["sudo", "-n", "-u", "postgres", "psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"]
