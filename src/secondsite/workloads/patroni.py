@@ -156,9 +156,20 @@ class PatroniCluster:
         self.wait_writable(new, within=dt.timedelta(seconds=30))
 
     def rebuild(self, node: str, *, leader: str) -> None:
-        """Make the node's copy anew from the leader; return when it streams."""
+        """Make the node's copy anew from the leader; return when it streams.
+
+        Raises:
+            ActionError: Patroni refused; the copy is the old one, whatever it streams.
+        """
         self.wait_member(node, leader=leader, within=_LONG)
-        self._patronictl(leader, ["reinit", self.cluster.scope, node, "--force", "--wait"])
+        said = self._patronictl(leader, ["reinit", self.cluster.scope, node, "--force", "--wait"])
+        if "Failed:" in said:  # patronictl ends with 0 all the same
+            raise ActionError(
+                f"{self.cluster.scope}: Patroni refused to rebuild {node}: {said.strip()[-300:]}",
+                effect=Effect.NONE,
+                retryable=True,
+                next_step="look at the cluster: patronictl list",
+            )
         self.wait_streaming(node, leader=leader, within=_LONG)
 
     def wait_member(self, node: str, *, leader: str, within: dt.timedelta) -> None:
