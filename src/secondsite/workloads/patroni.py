@@ -162,14 +162,16 @@ class PatroniCluster:
             ActionError: Patroni refused; the copy is the old one, whatever it streams.
         """
         self.wait_member(node, leader=leader, within=_LONG)
-        said = self._patronictl(leader, ["reinit", self.cluster.scope, node, "--force", "--wait"])
-        if "Failed:" in said:  # patronictl ends with 0 all the same
-            raise ActionError(
-                f"{self.cluster.scope}: Patroni refused to rebuild {node}: {said.strip()[-300:]}",
-                effect=Effect.NONE,
-                retryable=True,
-                next_step="look at the cluster: patronictl list",
-            )
+        words = ["reinit", self.cluster.scope, node, "--force", "--wait"]
+        deadline = self._monotonic() + _SWITCH_WITHIN_S
+        while "Failed:" in (said := self._patronictl(leader, words)):  # it ends with 0 all the same
+            if self._monotonic() > deadline:
+                raise ActionError(
+                    f"{self.cluster.scope}: Patroni refused to rebuild {node}: {said.strip()[-300:]}",
+                    effect=Effect.NONE,
+                    next_step="look at the cluster: patronictl list",
+                )
+            self._sleep(1.0)
         self.wait_streaming(node, leader=leader, within=_LONG)
 
     def wait_member(self, node: str, *, leader: str, within: dt.timedelta) -> None:
