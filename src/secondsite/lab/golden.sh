@@ -10,6 +10,8 @@ before() {
   mkdir -p "$root/etc/postgresql-common"
   printf '%s\n' 'create_main_cluster = false' 'start_conf = manual' > "$root/etc/postgresql-common/createcluster.conf"
   printf '%s\n' 'en_US.UTF-8 UTF-8' > "$root/etc/locale.gen"
+  # Nor a mailer with this machine's name in it.
+  echo 'postfix postfix/main_mailer_type select No configuration' | chroot "$root" debconf-set-selections
 }
 
 disable_everything_but_the_base() {

@@ -23,6 +23,9 @@ PACKAGES = (
     "postgresql-17", "postgresql-client-17", "patroni", "python3-etcd", "python3-psycopg", "python3-psycopg-pool",
     "etcd-server", "etcd-client", "nginx-light", "knot", "knot-dnsutils", "unbound", "chrony",
     "python3-starlette", "python3-uvicorn", "python3-httptools", "python3-uvloop", "python3-dnspython",
+    "bird2", "keepalived", "conntrack", "conntrackd", "wireguard-tools", "wireguard-go", "tcpdump",
+    "pgbouncer", "pgbackrest", "restic", "restic-rest-server", "git", "fcgiwrap", "postfix",
+    "nut-server", "nut-client", "age", "faketime",
 )  # fmt: skip
 _BUILD_TIMEOUT_S = 1500
 _APT_OPTIONS = ('APT::Install-Recommends "false"', "Acquire::Retries 3")
