@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import ConfigError, Problem
+from .firewall.load import firewall_of
 from .inventory.load import hosts_of, sentence
 from .model import (
     Commitment,
@@ -63,6 +64,7 @@ _PLACEHOLDERS: dict[str, object] = {
     "detection": {"vantage": ["a", "b"], "silence": "1s"},
     "service_level": {"success_ratio": 1.0, "latency": "1s", "sustained": "1s"},
     "drills": {"injections": [], "longest": "1m", "tenant": "drill"},
+    "firewall": {"management": {"control": "198.19.0.1"}, "zones": {}, "services": {}, "flows": []},
 }
 _ENTRY_PLACEHOLDERS: dict[str, dict[str, object]] = {
     "links": {"carrier": "a", "site": "a"},
@@ -84,7 +86,7 @@ def load_estate(directory: Path) -> Estate:
         parse = _Parse.of(document, document.value)
         problems += parse.problems
         estate = _estate(directory, parse.parsed, hosts, digest_of(document, inventory))
-        declared = _declared(document.value, host_names if inventory.value is not None else None)
+        declared = _declared(document.value, host_names if inventory.value is not None else None, hosts)
         for one in contradictions(estate, declared):
             if one.in_inventory:
                 problems.append(inventory.problem(_host_pointer(inventory, one.pointer), one.what, one.hint))
@@ -188,12 +190,15 @@ def _objectives(document: WorkloadDocument) -> Objectives:
     return Objectives(rto=given.rto, rpo=given.rpo, mtpd=given.mtpd)
 
 
-def _declared(value: dict[str, object], host_names: frozenset[str] | None) -> Declared:
+def _declared(value: dict[str, object], host_names: frozenset[str] | None, hosts: Mapping[HostName, Host]) -> Declared:
+    whole = host_names is not None and len(hosts) == len(host_names)
+    groups = frozenset(group for host in hosts.values() for group in host.groups) if whole else None
+
     def names(section: str) -> frozenset[str]:
         inside = value.get(section)
         return frozenset(inside) if isinstance(inside, dict) else frozenset()
 
-    return Declared(sites=names("sites"), hosts=host_names, workloads=names("workloads"))
+    return Declared(sites=names("sites"), hosts=host_names, workloads=names("workloads"), groups=groups)
 
 
 def _host_pointer(inventory: Document, name: str) -> str:
@@ -228,6 +233,7 @@ def _estate(directory: Path, parsed: EstateDocument, hosts: Mapping[HostName, Ho
             injections=tuple(parsed.drills.injections), longest=parsed.drills.longest, tenant=parsed.drills.tenant
         ),
         standing_orders=_standing_orders(parsed),
+        firewall=firewall_of(parsed.firewall),
     )
 
 

@@ -12,6 +12,7 @@ from typing import NewType
 SiteName = NewType("SiteName", str)
 HostName = NewType("HostName", str)
 WorkloadName = NewType("WorkloadName", str)
+ZoneName = NewType("ZoneName", str)
 
 
 class SiteKind(enum.Enum):
@@ -155,6 +156,78 @@ class Commitment:
     kept_by: str
 
 
+class Protocol(enum.Enum):
+    """What a packet carries; only the first two have ports."""
+
+    TCP = "tcp"
+    UDP = "udp"
+    VRRP = "vrrp"
+
+
+CONTROL = ZoneName("control")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zone:
+    """Who is treated alike by the firewall: hosts by inventory group or by name, and whole networks."""
+
+    name: ZoneName
+    groups: tuple[str, ...] = ()
+    hosts: tuple[HostName, ...] = ()
+    networks: tuple[IPv4Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirewallService:
+    """What is spoken over the network: ports by protocol. A protocol without ports has an empty list of them."""
+
+    name: str
+    ports: Mapping[Protocol, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """Who may open connections to whom, for what. ``same_site`` keeps it inside each site.
+
+    ``index`` is its place in the declaration.
+    """
+
+    name: str
+    index: int
+    sources: tuple[ZoneName, ...]
+    targets: tuple[ZoneName, ...]
+    services: tuple[str, ...]
+    same_site: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Management:
+    """Who manages the hosts: one address, over ``interface`` where hosts have one for nothing else."""
+
+    control: IPv4Address
+    interface: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edges:
+    """The hosts through which a site is entered and left; ``inside`` is their interface in the site's network."""
+
+    site: SiteName
+    hosts: tuple[HostName, ...]
+    inside: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firewall:
+    """Everything that may pass; the rest is dropped. The zone ``control`` stands for the control address."""
+
+    management: Management
+    zones: Mapping[ZoneName, Zone]
+    services: Mapping[str, FirewallService]
+    flows: tuple[Flow, ...]
+    edges: Mapping[SiteName, Edges] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estate:
     """All sites, hosts, links and workloads of one organisation.
@@ -178,6 +251,7 @@ class Estate:
     service_level: ServiceLevel | None = None
     drills: DrillTerms | None = None
     standing_orders: tuple[StandingOrderReference, ...] = ()
+    firewall: Firewall | None = None
 
     def hosts_at(self, site: SiteName) -> tuple[Host, ...]:
         """Return the hosts of one site, in inventory order."""

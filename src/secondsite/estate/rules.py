@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .model import Estate, HostName, SiteKind, SiteName, Workload
+from .model import CONTROL, Estate, Firewall, Flow, HostName, SiteKind, SiteName, Workload, Zone
 
 INJECTIONS = frozenset({"cut-power", "cut-link", "hold-replication"})
 ADAPTERS = frozenset({"patroni"})
@@ -32,12 +32,13 @@ class Contradiction:
 class Declared:
     """Every name the files declare, also where the declaration itself is broken and reported already.
 
-    ``hosts`` is None when the inventory could not be read, which is reported already.
+    ``hosts`` and ``groups`` are None when the inventory could not be read, which is reported already.
     """
 
     sites: frozenset[str]
     hosts: frozenset[str] | None
     workloads: frozenset[str]
+    groups: frozenset[str] | None
 
 
 def contradictions(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
@@ -228,6 +229,73 @@ def _orders(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
             yield Contradiction(pointer=f"/standing_orders/{index}/target", what="is the origin")
 
 
+def _firewall(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
+    firewall = estate.firewall
+    if firewall is None:
+        return
+    for zone in firewall.zones.values():
+        yield from _zone(zone, declared)
+    for service in firewall.services.values():
+        if not service.ports:
+            yield Contradiction(
+                pointer=f"/firewall/services/{service.name}", what="names no port", hint="tcp, udp or protocols"
+            )
+    names: set[str] = set()
+    for flow in firewall.flows:
+        if flow.name in names:
+            yield Contradiction(
+                pointer=f"/firewall/flows/{flow.index}/name", what=f"a second flow is called {flow.name!r}"
+            )
+        names.add(flow.name)
+        yield from _flow(flow, firewall)
+    yield from _edges(estate, firewall, declared)
+
+
+def _zone(zone: Zone, declared: Declared) -> Iterator[Contradiction]:
+    pointer = f"/firewall/zones/{zone.name}"
+    if zone.name == CONTROL:
+        hint = "it stands for management/control"
+        yield Contradiction(pointer=pointer, what=f"{CONTROL!r} is there already", hint=hint)
+    if not (zone.groups or zone.hosts or zone.networks):
+        yield Contradiction(pointer=pointer, what="has no members", hint="groups, hosts or networks")
+    for index, name in enumerate(zone.groups):
+        yield from _unknown("group", name, declared.groups, f"{pointer}/groups/{index}")
+    for index, host in enumerate(zone.hosts):
+        yield from _unknown("host", host, declared.hosts, f"{pointer}/hosts/{index}")
+
+
+def _flow(flow: Flow, firewall: Firewall) -> Iterator[Contradiction]:
+    pointer, zones = f"/firewall/flows/{flow.index}", frozenset(firewall.zones)
+    for index, zone in enumerate(flow.sources):
+        yield from _unknown("zone", zone, zones | {CONTROL}, f"{pointer}/from/{index}")
+    for index, zone in enumerate(flow.targets):
+        here = f"{pointer}/to/{index}"
+        if zone == CONTROL:
+            hint = "the controller opens connections, and accepts none"
+            yield Contradiction(pointer=here, what="leads to the controller", hint=hint)
+        else:
+            yield from _unknown("zone", zone, zones, here)
+    for index, service in enumerate(flow.services):
+        yield from _unknown("service", service, frozenset(firewall.services), f"{pointer}/services/{index}")
+    if flow.same_site and CONTROL in flow.sources:
+        yield Contradiction(pointer=f"{pointer}/same_site", what="is true for the controller, which is at no site")
+
+
+def _edges(estate: Estate, firewall: Firewall, declared: Declared) -> Iterator[Contradiction]:
+    for edges in firewall.edges.values():
+        pointer = f"/firewall/edges/{edges.site}"
+        yield from _unknown("site", edges.site, declared.sites, pointer)
+        site = estate.sites.get(edges.site)
+        if site is not None and site.network is None:
+            yield Contradiction(pointer=pointer, what=f"{edges.site} has no network that edges could protect")
+        for index, name in enumerate(edges.hosts):
+            here = f"{pointer}/hosts/{index}"
+            yield from _unknown("host", name, declared.hosts, here)
+            if name in estate.hosts and site is not None and estate.hosts[name].site != edges.site:
+                where = estate.hosts[name].site
+                yield Contradiction(pointer=here, what=f"names {name}, which stands at {where}", hint="see hosts.yml")
+
+
 RULES: tuple[Callable[[Estate, Declared], Iterator[Contradiction]], ...] = (
     _hosts,
     _links,
@@ -238,4 +306,5 @@ RULES: tuple[Callable[[Estate, Declared], Iterator[Contradiction]], ...] = (
     _detection,
     _drills,
     _orders,
+    _firewall,
 )

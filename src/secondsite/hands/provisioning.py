@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..errors import ActionError, Effect, MeasurementError, Unreachable
 from ..estate.model import Estate, Host
+from ..estate.nftables.rules import rulesets
 from ..run.model import Json, Seen
 from ..run.ports import Action, Outcome, Probe, Registry, StepContext
 from . import secrets
@@ -27,6 +28,7 @@ def variables_of(estate: Estate, *, state: Path, known: secrets.Secrets) -> Mapp
         "estate_state": str(state),
         "estate_ca_directory": str(secrets.ca_directory(state / "secrets")),
         "estate_secrets": dict(known.document),
+        "estate_firewall": {str(host): text for host, text in rulesets(estate).items()},
     }
 
 

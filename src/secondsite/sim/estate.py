@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from ipaddress import IPv4Address, IPv4Network
 
-from ..estate.model import Detection, Estate, Host, HostName, Link, Site, SiteKind, SiteName
+from ..estate.model import Detection, Estate, Firewall, Host, HostName, Link, Management, Site, SiteKind, SiteName
 
 _SITES = (
     ("dc1", SiteKind.DATACENTER, "db-dc1", 1),
@@ -35,6 +35,7 @@ def two_site_estate() -> Estate:
         detection=Detection(vantage=(HostName("customers"),), silence=dt.timedelta(seconds=1)),
         injections=(),
         commitments=(),
+        firewall=Firewall(management=Management(control=IPv4Address("198.19.0.254")), zones={}, services={}, flows=()),
     )
 
 

@@ -13,6 +13,8 @@ NAME_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
 GROUP_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
 DURATION_PATTERN = r"^(0|[1-9][0-9]{0,6})(ms|s|m|h|d)$"
 DNS_PATTERN = r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
+INTERFACE_PATTERN = r"^[a-z][a-z0-9.-]{0,14}$"
+FLOW_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 ,.:;'()/&+-]{0,99}$"
 DURATION_HINT = "a number with its unit: 1500ms, 60s, 5m, 24h or 7d"
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -40,6 +42,8 @@ def _address(word: object) -> IPv4Address:
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 GroupName = Annotated[str, StringConstraints(pattern=GROUP_PATTERN)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=400)]
+Interface = Annotated[str, StringConstraints(pattern=INTERFACE_PATTERN)]
+Port = Annotated[int, Field(ge=1, le=65535)]
 DnsName = Annotated[str, Field(pattern=DNS_PATTERN, json_schema_extra={"format": "hostname"})]
 Duration = Annotated[
     dt.timedelta, BeforeValidator(duration), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})
@@ -146,6 +150,63 @@ class StandingOrderDocument(_Document):
     target: Name = Field(description="The site that takes over.")
 
 
+class ManagementDocument(_Document):
+    """Who manages the hosts."""
+
+    control: Address = Field(description="The only address that may open SSH; the zone `control` stands for it.")
+    interface: Interface | None = Field(
+        default=None,
+        description="The hosts' interface for management and nothing else. Without one, SSH is accepted on any.",
+    )
+
+
+class ZoneDocument(_Document):
+    """Who is treated alike by the firewall."""
+
+    groups: list[GroupName] = Field(default_factory=list, description="Inventory groups whose hosts belong to it.")
+    hosts: list[Name] = Field(default_factory=list, description="Hosts that belong to it.")
+    networks: list[Network] = Field(default_factory=list, description="Whole networks that belong to it.")
+
+
+class FirewallServiceDocument(_Document):
+    """What is spoken over the network."""
+
+    tcp: list[Port] = Field(default_factory=list, description="TCP ports.")
+    udp: list[Port] = Field(default_factory=list, description="UDP ports.")
+    protocols: list[Literal["vrrp"]] = Field(default_factory=list, description="Protocols that have no ports.")
+
+
+class FlowDocument(_Document):
+    """Who may open connections to whom, for what."""
+
+    name: Annotated[str, StringConstraints(pattern=FLOW_PATTERN)] = Field(
+        description="Who needs what, in up to 100 letters, digits and plain signs; it stands beside each rule."
+    )
+    sources: list[Name] = Field(alias="from", min_length=1, description="Zones that may open it.")
+    targets: list[Name] = Field(alias="to", min_length=1, description="Zones that accept it.")
+    services: list[Name] = Field(min_length=1, description="What is spoken.")
+    same_site: bool = Field(default=False, description="Only between hosts of one site.")
+
+
+class EdgesDocument(_Document):
+    """Through which hosts a site is entered and left."""
+
+    hosts: list[Name] = Field(min_length=1, description="The hosts; they stand at the site and forward.")
+    inside: Interface = Field(description="Their interface in the site's network.")
+
+
+class FirewallDocument(_Document):
+    """Everything that may pass; the rest is dropped."""
+
+    management: ManagementDocument = Field(description="Who manages the hosts.")
+    zones: dict[Name, ZoneDocument] = Field(description="Who is treated alike, by name. `control` is there already.")
+    services: dict[Name, FirewallServiceDocument] = Field(description="What is spoken, by name.")
+    flows: list[FlowDocument] = Field(description="What may pass, besides the controller's SSH and pings.")
+    edges: dict[Name, EdgesDocument] = Field(
+        default_factory=dict, description="Sites behind edges of their own, which drop what no flow allows."
+    )
+
+
 class EstateDocument(_Document):
     """`estate.yml`: the sites, links, workloads and promises of one organisation. Its hosts are in `hosts.yml`."""
 
@@ -158,6 +219,7 @@ class EstateDocument(_Document):
     detection: DetectionDocument = Field(description="When a site counts as lost.")
     service_level: ServiceLevelDocument = Field(description="When a service counts as restored.")
     drills: DrillsDocument = Field(description="What a drill may do here.")
+    firewall: FirewallDocument = Field(description="Everything that may pass; the rest is dropped.")
     standing_orders: list[StandingOrderDocument] = Field(
         default_factory=list, description="Failovers that may begin without asking."
     )
