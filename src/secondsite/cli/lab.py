@@ -12,10 +12,13 @@ from ..errors import UsageError
 from ..lab import processes, saves, service
 from ..lab.load import load_topology
 from ..lab.model import LabSettings, LabStatus, Phase
+from ..lab.state import standing_home, standing_topology
 from .lab_fault import fault
 from .terminal import DEFAULT_ESTATE, emit, emit_json, json_option, say
 
 _FAILED = 3
+STATES = Path("/var/lib/secondsite")
+SIZES = {"full": DEFAULT_ESTATE, "small": DEFAULT_ESTATE.with_name("small")}
 _CONSOLE = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -36,8 +39,7 @@ _CONSOLE = {
     "--state",
     envvar="SECONDSITE_STATE",
     type=click.Path(path_type=Path),
-    default=Path("/var/lib/secondsite/lab"),
-    show_default=True,
+    show_default="the standing lab's, else /var/lib/secondsite/lab",
     help="Folder of the lab's state.",
 )
 @click.option(
@@ -52,21 +54,33 @@ _CONSOLE = {
     "--estate",
     envvar="SECONDSITE_ESTATE",
     type=click.Path(path_type=Path),
-    default=DEFAULT_ESTATE,
-    show_default="inventories/lab",
+    show_default="the standing lab's, else inventories/lab",
     help="Folder whose lab.yml is the topology.",
 )
 @click.pass_context
-def lab(context: click.Context, *, instance: str, state: Path, cache: Path, estate: Path) -> None:
+def lab(context: click.Context, *, instance: str, state: Path | None, cache: Path, estate: Path | None) -> None:
     """Start, stop, save and break the lab: two datacenters on this machine. Needs root."""
+    context.obj = _settings(instance, state=state, cache=cache, estate=estate)
+
+
+def _settings(instance: str, *, state: Path | None, cache: Path, estate: Path | None) -> LabSettings:
+    """Return which lab is meant: where nothing is said, the one of that name that stands."""
+    begun = state is None and estate is None
+    standing = standing_home(instance) if begun else None
+    folder = estate or DEFAULT_ESTATE
     try:
-        context.obj = LabSettings(
-            instance=instance, state=state.absolute(), cache=cache.absolute(), topology=estate.absolute() / "lab.yml"
+        settings = LabSettings(
+            instance=instance,
+            state=standing.parent if standing else (state or STATES / folder.absolute().name).absolute(),
+            cache=cache.absolute(),
+            topology=folder.absolute() / "lab.yml",
         )
     except ValueError as error:
         raise UsageError(
             str(error), not_done="nothing was attempted", next_step="see --instance, --state and --cache"
         ) from error
+    known = standing_topology(settings) if estate is None else None
+    return settings if known is None else replace(settings, topology=known)
 
 
 lab.add_command(fault)
@@ -78,9 +92,22 @@ lab.add_command(fault)
     envvar="SECONDSITE_MIRROR",
     help="Debian mirror to build the image from, instead of the one apt uses on this machine.",
 )
-@click.pass_obj
-def up(settings: LabSettings, mirror: str | None) -> None:
+@click.option(
+    "--size",
+    type=click.Choice(sorted(SIZES)),
+    help="full: the whole estate. small: nine hosts without edges, for quick work. Stands for an --estate.",
+)
+@click.pass_context
+def up(context: click.Context, mirror: str | None, size: str | None) -> None:
     """Start all hosts; returns when they answer SSH. Recovers a lab that ended uncleanly."""
+    settings: LabSettings = context.obj
+    if size is not None and context.parent is not None:
+        given = context.parent.params
+        if given["estate"] is not None:
+            raise UsageError(
+                "both --size and --estate are given", not_done="nothing was attempted", next_step="keep one"
+            )
+        settings = _settings(given["instance"], state=given["state"], cache=given["cache"], estate=SIZES[size])
     report = service.up(replace(settings, mirror=mirror), say=say)
     if report.already_up:
         say(f"the lab {settings.instance} is up already")

@@ -70,6 +70,43 @@ def repair_link(settings: LabSettings, carrier: str, site: str) -> None:
     say(f"link repaired: {carrier} is heard at {site}")
 
 
+@fault.command("cut-duct")
+@click.argument("duct")
+@_seconds
+@click.pass_obj
+def cut_duct(settings: LabSettings, duct: str, prove_for: float) -> int:
+    """Cut a DUCT: every link that lies in it, at once."""
+    injector = LabInjector(settings)
+    cut = injector.cut_duct(duct)
+    say(f"duct cut: {duct}, with the links {', '.join(map(str, cut.links)) or 'none'}")
+    return _verdict(injector.prove_duct_silence(duct, seconds=prove_for)) if cut.links else _FAILED
+
+
+@fault.command("repair-duct")
+@click.argument("duct")
+@click.pass_obj
+def repair_duct(settings: LabSettings, duct: str) -> None:
+    """Join every link in the DUCT again; returns when their carriers are heard."""
+    LabInjector(settings).repair_duct(duct)
+    say(f"duct repaired: {duct}")
+
+
+@fault.command("lay")
+@click.argument("carrier")
+@click.argument("site")
+@click.argument("duct", required=False)
+@click.pass_obj
+def lay(settings: LabSettings, carrier: str, site: str, duct: str | None) -> None:
+    """Move the link between CARRIER and SITE into another DUCT than planned; without one, back where it belongs."""
+    injector = LabInjector(settings)
+    if duct is None:
+        injector.lay_back(carrier, site)
+        say(f"{carrier} to {site} lies as planned")
+    else:
+        injector.lay(carrier, site, duct)
+        say(f"{carrier} to {site} lies in {duct} now; it goes on working")
+
+
 @fault.command("list")
 @click.pass_obj
 def list_faults(settings: LabSettings) -> None:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..drill.ports import PowerCut, Silence
 from ..errors import ActionError, Effect, UsageError
 from . import boot, listen, machines, netns, processes, wires
 from .load import load_topology
-from .model import LINK_CUT, POWER_CUT, FaultInForce, LabHost, LabSettings, LinkCut, Phase, Topology, Wire
-from .rules import hosts_meant, leg_of, outsider, wires_of
+from .model import (
+    DUCT_CUT,
+    LAID_ASTRAY,
+    LINK_CUT,
+    POWER_CUT,
+    DuctCut,
+    FaultInForce,
+    LabHost,
+    LabSettings,
+    Link,
+    LinkCut,
+    Phase,
+    Topology,
+    Wire,
+)
+from .rules import ends_held_down, hosts_meant, leg_of, links_in, outsider, wires_of
 from .state import begin_faults, end_faults, exclusively, read_state
 
 _DEAD_WITHIN_S = 10.0
@@ -70,6 +84,8 @@ class LabInjector:
             dead = [host for host in chosen if host.name in faults or host.name not in running]
             boot.power_on(self._settings, topology, dead)
             end_faults(self._settings, POWER_CUT, [host.name for host in dead])
+            # fresh wires come up joined: what another fault cut stays cut
+            wires.drop(self._settings, list(self._held(topology)))
 
     def cut_link(self, carrier: str, site: str) -> LinkCut:
         """Drop the wire that joins a carrier to a site."""
@@ -92,14 +108,80 @@ class LabInjector:
             ActionError: it is joined and nothing is heard; the fault stays on record.
         """
         with exclusively(self._settings):
-            leg = self._leg(carrier, site)
-            wires.join(self._settings, [leg.outer_name])
+            self._join(LINK_CUT, f"{carrier} {site}", (Link(carrier=carrier, site=site),))
+
+    def cut_duct(self, duct: str) -> DuctCut:
+        """Drop the wires of all links that lie in a duct, as a digger does: all at once."""
+        with exclusively(self._settings):
+            links = self._lying_in(duct)
+            begin_faults(self._settings, [FaultInForce(kind=DUCT_CUT, target=duct, since=time.monotonic())])
+            _, dropped = wires.drop(self._settings, [self._leg(link.carrier, link.site).outer_name for link in links])
+        return DuctCut(duct=duct, links=links, dropped_at=dropped)
+
+    def prove_duct_silence(self, duct: str, *, seconds: float) -> Silence:
+        """Listen for any frame of the carriers' legs on the links in the duct, and ask them by ARP."""
+        legs = [self._leg(link.carrier, link.site) for link in self._lying_in(duct)]
+        return listen.watch(self._settings, (duct,), legs, seconds=seconds, pings={}, by_address=False)
+
+    def repair_duct(self, duct: str) -> None:
+        """Join the wires of all links in the duct again; return when each carrier is heard.
+
+        Raises:
+            ActionError: one is joined and nothing is heard; the fault stays on record.
+        """
+        with exclusively(self._settings):
+            self._join(DUCT_CUT, duct, self._lying_in(duct))
+
+    def lay(self, carrier: str, site: str, duct: str) -> None:
+        """Move a link into another duct than planned, as a careless provider does; it goes on working."""
+        with exclusively(self._settings):
+            topology, link = _standing(self._settings), f"{carrier} {site}"
+            leg_of(topology, carrier, site)
+            links_in(topology, duct, ())
+            self._lay_back(link)
+            astray = FaultInForce(kind=LAID_ASTRAY, target=f"{link} {duct}", since=time.monotonic())
+            begin_faults(self._settings, [astray])
+
+    def lay_back(self, carrier: str, site: str) -> None:
+        """Move a link back into the duct it was planned in."""
+        with exclusively(self._settings):
+            self._lay_back(f"{carrier} {site}")
+
+    def _lay_back(self, link: str) -> None:
+        faults = read_state(self._settings).faults
+        cut = [fault.target for fault in faults if fault.kind == DUCT_CUT]
+        if cut:
+            raise UsageError(
+                f"a duct is cut now: {', '.join(cut)}", not_done="nothing was moved",
+                next_step="secondsite lab fault repair-duct",
+            )  # fmt: skip
+        astray = [
+            fault.target for fault in faults
+            if fault.kind == LAID_ASTRAY and fault.target.rpartition(" ")[0] == link
+        ]  # fmt: skip
+        end_faults(self._settings, LAID_ASTRAY, astray)
+
+    def _lying_in(self, duct: str) -> tuple[Link, ...]:
+        return links_in(_standing(self._settings), duct, read_state(self._settings).faults)
+
+    def _held(self, topology: Topology) -> Mapping[str, FaultInForce]:
+        return ends_held_down(topology, read_state(self._settings).faults)
+
+    def _join(self, kind: str, target: str, links: Sequence[Link]) -> None:
+        """Join the links' wires but for those that another fault keeps down, hear each, and forget the fault."""
+        topology = _standing(self._settings)
+        others = [fault for fault in read_state(self._settings).faults if (fault.kind, fault.target) != (kind, target)]
+        held = ends_held_down(topology, others)
+        legs = {link: self._leg(link.carrier, link.site) for link in links}
+        free = {link: leg for link, leg in legs.items() if leg.outer_name not in held}
+        wires.join(self._settings, [leg.outer_name for leg in free.values()])
+        for link, leg in free.items():
             if not listen.hears(self._settings, leg, within_s=_REPAIRED_WITHIN_S):
                 raise ActionError(
-                    f"{carrier} is not heard at {site} though its wire is joined", effect=Effect.APPLIED,
+                    f"{link.carrier} is not heard at {link.site} though its wire is joined", effect=Effect.APPLIED,
                     next_step="secondsite lab status",
                 )  # fmt: skip
-            end_faults(self._settings, LINK_CUT, [f"{carrier} {site}"])
+        end_faults(self._settings, kind, [target])
 
     def leftovers(self) -> tuple[str, ...]:
         """Name every injected fault that is still in force, and every wire that is down without one."""
@@ -109,14 +191,7 @@ class LabInjector:
     def _unexplained_ends(self) -> Iterator[str]:
         if not netns.exists(self._settings.wires):
             return
-        topology = load_topology(self._settings.topology)
-        faults = read_state(self._settings).faults
-        explained = {
-            wire.outer_name
-            for host in topology.hosts.values()
-            for wire in wires_of(host, topology)
-            if any(fault.target in (host.name, f"{host.name} {wire.network}") for fault in faults)
-        }
+        explained = self._held(load_topology(self._settings.topology))
         for end, is_up in wires.outer_ends(self._settings).items():
             if not is_up and end != "lo" and end not in explained:
                 yield end

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import cgroups, disks, netns, processes
 from .model import LabSettings, Leftover, Topology
-from .rules import wires_of
+from .rules import OOB, bridge, wires_of
 
 
 def leftovers(settings: LabSettings, topology: Topology) -> tuple[Leftover, ...]:
@@ -37,7 +37,7 @@ def _all(settings: LabSettings, topology: Topology) -> Iterator[Leftover]:
 def _in_root_namespace(topology: Topology) -> Iterator[Leftover]:
     """The root namespace is never given anything of a lab; look all the same."""
     names = {wire.outer_name for host in topology.hosts.values() for wire in wires_of(host, topology)}
-    names |= {f"br-{site}" for site in (*topology.sites, "oob")}
+    names |= {bridge(network) for network in (*topology.networks, OOB)}
 
     def look() -> list[Leftover]:
         found = [
@@ -45,7 +45,7 @@ def _in_root_namespace(topology: Topology) -> Iterator[Leftover]:
             for line in netns.run_ip(["-o", "link", "show"]).splitlines()
         ]
         found = [item for item in found if item.what in names]
-        for network in (*topology.sites.values(), topology.control.network):
+        for network in (*topology.networks.values(), topology.control.network):
             routes = netns.run_ip(["-4", "route", "show", "table", "all", "root", str(network)]).splitlines()
             found += [Leftover(kind="route", what=line.strip()) for line in routes if line.strip()]
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ..errors import ConfigError, Problem, UsageError
-from .model import Disk, DiskFolder, LabHost, Topology
+from .model import EXCHANGE, Disk, DiskFolder, LabHost, Link, Topology, Transit
 
 _LIMIT = 256 * 1024
 
@@ -36,13 +36,29 @@ class _Host(_Strict):
     management: ipaddress.IPv4Address
     address: ipaddress.IPv4Address | None = None
     carrier_leg: int | None = Field(default=None, ge=1, le=9)
+    edge_leg: int | None = Field(default=None, ge=1, le=9)
     disk: _Disk | None = None
+
+
+class _Transit(_Strict):
+    network: ipaddress.IPv4Network
+    carrier: str
+    site: str
+
+
+class _Link(_Strict):
+    carrier: str
+    site: str
 
 
 class _Lab(_Strict):
     control: ipaddress.IPv4Interface
     sites: dict[str, ipaddress.IPv4Network] = Field(min_length=1)
     hosts: dict[str, _Host] = Field(min_length=1)
+    transits: dict[str, _Transit] = Field(default_factory=dict)
+    exchange: ipaddress.IPv4Network | None = None
+    gateways: dict[str, ipaddress.IPv4Address] = Field(default_factory=dict)
+    ducts: dict[str, list[_Link]] = Field(default_factory=dict)
 
 
 def load_topology(path: Path) -> Topology:
@@ -61,6 +77,10 @@ def load_topology(path: Path) -> Topology:
         Problem(file=str(path), line=_line(raw, ("hosts", name)), pointer=f"/hosts/{name}", what=what)
         for name, host in lab.hosts.items()
         for what in _wrong_with(host, lab)
+    ]
+    problems += [
+        Problem(file=str(path), line=_line(raw, place), pointer="/" + "/".join(place), what=what)
+        for place, what in _wrong_between(lab)
     ]
     if problems:
         raise ConfigError(problems)
@@ -118,7 +138,9 @@ def _line(raw: Any, place: tuple[str, ...]) -> int | None:
 def _wrong_with(host: _Host, lab: _Lab) -> list[str]:
     wrong = []
     if (host.address is None) == (host.carrier_leg is None):
-        wrong.append("a host has either an address (in its site's LAN) or a carrier_leg (in every LAN)")
+        wrong.append("a host has either an address (in its site's LAN) or a carrier_leg (in many networks)")
+    if host.edge_leg is not None and host.address is None:
+        wrong.append("an edge_leg needs an address in the site's LAN beside it")
     if host.address is not None and host.site not in lab.sites:
         wrong.append(f"site {host.site!r} is not among the sites")
     elif host.address is not None and host.address not in lab.sites[host.site]:
@@ -128,24 +150,66 @@ def _wrong_with(host: _Host, lab: _Lab) -> list[str]:
     return wrong
 
 
+def _wrong_between(lab: _Lab) -> Iterator[tuple[tuple[str, str], str]]:
+    carriers = {name for name, host in lab.hosts.items() if host.carrier_leg is not None}
+    seen: set[tuple[str, str]] = set()
+    for name, transit in lab.transits.items():
+        if transit.carrier not in carriers or transit.site not in lab.sites:
+            yield ("transits", name), f"there is no link from {transit.carrier!r} to {transit.site!r}"
+        if (transit.carrier, transit.site) in seen:
+            yield ("transits", name), f"{transit.carrier} and {transit.site} have a transit network already"
+        seen.add((transit.carrier, transit.site))
+    for site, gateway in lab.gateways.items():
+        if site not in lab.sites or gateway not in lab.sites[site]:
+            yield ("gateways", site), f"{gateway} is in no LAN of {site!r}"
+
+
 def _topology(lab: _Lab) -> Topology:
     return Topology(
         control=lab.control,
         sites=dict(lab.sites),
         hosts={name: _host(name, host, lab) for name, host in lab.hosts.items()},
+        transits={
+            name: Transit(network=transit.network, carrier=transit.carrier, site=transit.site)
+            for name, transit in lab.transits.items()
+        },
+        exchange=lab.exchange,
+        gateways=dict(lab.gateways),
+        ducts={
+            name: tuple(Link(carrier=link.carrier, site=link.site) for link in links)
+            for name, links in lab.ducts.items()
+        },
     )
 
 
 def _host(name: str, host: _Host, lab: _Lab) -> LabHost:
-    if host.carrier_leg is not None:
-        legs = {site: _interface(net.network_address + host.carrier_leg, net) for site, net in lab.sites.items()}
-    else:
+    return LabHost(
+        name=name, site=host.site, management=_interface(host.management, lab.control.network),
+        addresses=_legs(name, host, lab), carrier=host.carrier_leg is not None, edge=host.edge_leg is not None,
+        disk=_disk(host.disk),
+    )  # fmt: skip
+
+
+def _legs(name: str, host: _Host, lab: _Lab) -> dict[str, ipaddress.IPv4Interface]:
+    """Return the host's address in each network: the LAN first. A carrier is the first in its transit networks."""
+    if host.carrier_leg is None:
         assert host.address is not None  # noqa: S101  _wrong_with saw to it
         legs = {host.site: _interface(host.address, lab.sites[host.site])}
-    return LabHost(
-        name=name, site=host.site, management=_interface(host.management, lab.control.network), addresses=legs,
-        carrier=host.carrier_leg is not None, disk=_disk(host.disk),
-    )  # fmt: skip
+        if host.edge_leg is not None:
+            inside = {key: transit.network for key, transit in lab.transits.items() if transit.site == host.site}
+            legs |= {key: _interface(net.network_address + host.edge_leg, net) for key, net in inside.items()}
+        return legs
+    behind_edges = {transit.site for transit in lab.transits.values()}
+    legs = {
+        site: _interface(lan.network_address + host.carrier_leg, lan)
+        for site, lan in lab.sites.items()
+        if site not in behind_edges
+    }
+    own = {key: transit.network for key, transit in lab.transits.items() if transit.carrier == name}
+    legs |= {key: _interface(network.network_address + 1, network) for key, network in own.items()}
+    if lab.exchange is not None:
+        legs[EXCHANGE] = _interface(lab.exchange.network_address + host.carrier_leg, lab.exchange)
+    return legs
 
 
 def _disk(disk: _Disk | None) -> Disk | None:

@@ -22,6 +22,7 @@ _PARALLEL = 5
 _FORK_TIMEOUT_S = 30
 _SUPERVISOR_ENDS_WITHIN_S = 1.5  # once its guest is dead; then it removes its own files
 _RELEASED_WITHIN_S = 10.0
+_TUN = Path("/dev/net/tun")
 T = TypeVar("T")
 
 
@@ -102,6 +103,8 @@ def _supervisor(settings: LabSettings, host: LabHost, *, own_group: bool) -> lis
     folder = settings.host_dir(host.name)
     # A guest is given a boot id of its own; the machine's stands beside it, to show that all share one kernel's clock.
     binds = ["--bind-ro=/proc/sys/kernel/random/boot_id:/run/secondsite/kernel-boot-id"]
+    if host.edge and _TUN.exists():  # for WireGuard in user space: this machine's kernel may not have it
+        binds.append(f"--bind={_TUN}")
     if host.disk is not None:
         binds += [f"--bind={folder / 'disk' / inner.name}:{inner.path}" for inner in host.disk.folders]
     return [

@@ -6,12 +6,13 @@ import enum
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _INSTANCE = re.compile(r"[a-z][a-z0-9]{0,11}")
 _HOST = re.compile(r"[a-z][a-z0-9-]{0,10}")
 _SITE = re.compile(r"[a-z][a-z0-9-]{0,14}")
+EXCHANGE = "exchange"
 
 
 class Phase(enum.Enum):
@@ -68,14 +69,39 @@ class Wire:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transit:
+    """The network between one carrier and the edges of one site."""
+
+    network: ipaddress.IPv4Network
+    carrier: str
+    site: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One carrier's wire into one site: what a link cut cuts."""
+
+    carrier: str
+    site: str
+
+    def __str__(self) -> str:
+        """Read as ``carrier-a dc1``."""
+        return f"{self.carrier} {self.site}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabHost:
-    """One host: its place, its addresses, its durable disk if it has one."""
+    """One host: its place, its address in each network it has a leg in, its durable disk if it has one.
+
+    A carrier has legs in many networks and forwards between them; so has an edge, at the border of its site.
+    """
 
     name: str
     site: str
     management: ipaddress.IPv4Interface
     addresses: Mapping[str, ipaddress.IPv4Interface]
     carrier: bool = False
+    edge: bool = False
     disk: Disk | None = None
 
     def __post_init__(self) -> None:
@@ -91,22 +117,51 @@ class Topology:
     control: ipaddress.IPv4Interface
     sites: Mapping[str, ipaddress.IPv4Network]
     hosts: Mapping[str, LabHost]
+    transits: Mapping[str, Transit] = field(default_factory=dict)
+    exchange: ipaddress.IPv4Network | None = None
+    gateways: Mapping[str, ipaddress.IPv4Address] = field(default_factory=dict)
+    ducts: Mapping[str, tuple[Link, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse overlapping networks, unknown sites and addresses used twice."""
-        for site in self.sites:
-            if not _SITE.fullmatch(site):
-                raise ValueError(f"site name {site!r}: lower-case letters, digits and '-', at most 15")
-        networks = [*self.sites.values(), self.control.network]
+        for name in (*self.sites, *self.transits, *self.ducts):
+            if not _SITE.fullmatch(name):
+                raise ValueError(f"site name {name!r}: lower-case letters, digits and '-', at most 15")
+        self._refuse_double_networks()
+        self._refuse_double_addresses()
+        for duct, links in self.ducts.items():
+            for link in links:
+                if link not in self.links:
+                    raise ValueError(f"duct {duct} names the link {link}, which there is not")
+
+    def _refuse_double_networks(self) -> None:
+        networks = [*self.networks.values(), self.control.network]
+        if len(self.networks) < len(self.sites) + len(self.transits):
+            raise ValueError("a site, a transit network or the exchange has the name of another")
         for index, network in enumerate(networks):
             if any(network.overlaps(other) for other in networks[index + 1 :]):
                 raise ValueError(f"network {network} overlaps another")
-        seen = {self.control.ip}
+
+    def _refuse_double_addresses(self) -> None:
+        seen = {self.control.ip, *self.gateways.values()}
+        if len(seen) < len(self.gateways) + 1:
+            raise ValueError("a gateway's address is used twice")
         for host in self.hosts.values():
             for address in (host.management, *host.addresses.values()):
                 if address.ip in seen:
                     raise ValueError(f"address {address.ip} of {host.name} is used twice")
                 seen.add(address.ip)
+
+    @property
+    def networks(self) -> Mapping[str, ipaddress.IPv4Network]:
+        """Every network that hosts have legs in, by name, but for the out-of-band one."""
+        found = dict(self.sites) | {name: transit.network for name, transit in self.transits.items()}
+        return found if self.exchange is None else found | {EXCHANGE: self.exchange}
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Every carrier's way into every site."""
+        return tuple(Link(carrier=carrier.name, site=site) for carrier in self.carriers for site in self.sites)
 
     @property
     def carriers(self) -> tuple[LabHost, ...]:
@@ -191,6 +246,15 @@ class LinkCut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DuctCut:
+    """What was done to everything that lies in one duct."""
+
+    duct: str
+    links: tuple[Link, ...]
+    dropped_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leftover:
     """One thing of the lab that exists on the machine."""
 
@@ -231,3 +295,5 @@ class LabStatus:
 
 POWER_CUT = "power cut"
 LINK_CUT = "link cut"
+DUCT_CUT = "duct cut"
+LAID_ASTRAY = "link laid astray"

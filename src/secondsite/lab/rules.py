@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from ..errors import UsageError
-from .model import LabHost, LabSettings, Topology, Wire
+from .model import (
+    DUCT_CUT,
+    LAID_ASTRAY,
+    LINK_CUT,
+    POWER_CUT,
+    FaultInForce,
+    LabHost,
+    LabSettings,
+    Link,
+    Topology,
+    Wire,
+)
 
 OOB = "oob"
+LAN = "lan"
 OOB_BRIDGE = "br-oob"
 CONTROL_WIRE = "control"
 
@@ -33,27 +45,36 @@ def machine_id(instance: str, host: str) -> str:
 
 
 def wires_of(host: LabHost, topology: Topology) -> tuple[Wire, ...]:
-    """Return the host's legs: out-of-band first, then its LAN, or for a carrier every LAN in the topology's order."""
+    """Return the host's legs: out-of-band first, then its LAN, then the others in the topology's order."""
     legs = [Wire(
         guest_name=OOB, outer_name=f"{host.name}.oob", network=OOB, address=host.management, mac=mac(host.name, OOB)
     )]  # fmt: skip
-    for index, site in enumerate(topology.sites, start=1):
-        if site in host.addresses:
+    for index, network in enumerate(topology.networks, start=1):
+        if network in host.addresses:
+            guest_name = leg_name(host, network, topology)
             legs.append(
                 Wire(
-                    guest_name=site if host.carrier else "lan",
-                    outer_name=f"{host.name}.n{index}" if host.carrier else f"{host.name}.lan",
-                    network=site,
-                    address=host.addresses[site],
-                    mac=mac(host.name, site),
+                    guest_name=guest_name,
+                    outer_name=f"{host.name}.lan" if guest_name == LAN else f"{host.name}.n{index}",
+                    network=network,
+                    address=host.addresses[network],
+                    mac=mac(host.name, network),
                 )
             )
     return tuple(legs)
 
 
+def leg_name(host: LabHost, network: str, topology: Topology) -> str:
+    """Return what a host calls its leg in a network: a carrier by the site, an edge by the carrier at the other end."""
+    transit = topology.transits.get(network)
+    if host.carrier:
+        return network if transit is None else transit.site
+    return LAN if transit is None else transit.carrier
+
+
 def bridge_commands(topology: Topology, settings: LabSettings) -> Iterator[str]:
     """Yield the ``ip -batch`` lines, run in the wires namespace, for all bridges and the controller's wire."""
-    for network in (OOB, *topology.sites):
+    for network in (OOB, *topology.networks):
         yield f"link add {bridge(network)} type bridge forward_delay 0 mcast_snooping 0"
         yield f"link set {bridge(network)} up"
     yield f"link add {CONTROL_WIRE} type veth peer name {OOB} netns {settings.control}"
@@ -86,24 +107,34 @@ def guest_commands(host: LabHost, wires: tuple[Wire, ...], topology: Topology) -
     for wire in wires:
         yield f"addr add {wire.address} dev {wire.guest_name}"
         yield f"link set {wire.guest_name} up"
-    if not host.carrier:
-        hops = " ".join(f"nexthop via {carrier.addresses[host.site].ip} dev lan" for carrier in topology.carriers)
-        if hops:
-            yield f"route add default {hops}"
+    yield from _default_route(host, topology)
+
+
+def _default_route(host: LabHost, topology: Topology) -> Iterator[str]:
+    """A host goes over its site's gateway, or over both carriers where they are in its LAN; routers learn theirs."""
+    if host.carrier or host.edge:
+        return
+    gateway = topology.gateways.get(host.site)
+    near = [carrier.addresses[host.site].ip for carrier in topology.carriers if host.site in carrier.addresses]
+    if gateway is not None:
+        yield f"route add default via {gateway} dev {LAN}"
+    elif near:
+        yield "route add default " + " ".join(f"nexthop via {address} dev {LAN}" for address in near)
 
 
 def kernel_settings(host: LabHost) -> Mapping[str, str]:
     """Return the network settings of a host's namespace, as paths under ``/proc/sys/net`` and their values."""
+    forwards = host.carrier or host.edge
     settings = {
         "ipv4/fib_multipath_hash_policy": "1",
         "ipv4/fib_multipath_use_neigh": "1",
-        "ipv4/ip_forward": "1" if host.carrier else "0",
+        "ipv4/ip_forward": "1" if forwards else "0",
         "ipv6/conf/all/disable_ipv6": "1",
         "ipv6/conf/default/disable_ipv6": "1",
         "ipv4/conf/all/arp_ignore": "1",
         "ipv4/conf/all/arp_announce": "2",
     }
-    if host.carrier:
+    if forwards:
         settings |= {
             "ipv4/conf/all/rp_filter": "0",
             "ipv4/conf/default/rp_filter": "0",
@@ -133,7 +164,7 @@ def hosts_meant(topology: Topology, names: Sequence[str]) -> tuple[LabHost, ...]
 
 
 def leg_of(topology: Topology, carrier: str, site: str) -> Wire:
-    """Return the wire that joins a carrier to a site.
+    """Return the wire that joins a carrier to a site: into its LAN, or into the transit network of its edges.
 
     Raises:
         UsageError: there is no such carrier, or no such site.
@@ -145,7 +176,46 @@ def leg_of(topology: Topology, carrier: str, site: str) -> Wire:
             not_done="nothing was attempted",
             next_step=f"carriers: {', '.join(carriers)}; sites: {', '.join(topology.sites)}",
         )
-    return next(wire for wire in wires_of(carriers[carrier], topology) if wire.network == site)
+    return next(wire for wire in wires_of(carriers[carrier], topology) if wire.guest_name == site)
+
+
+def links_in(topology: Topology, duct: str, faults: Iterable[FaultInForce]) -> tuple[Link, ...]:
+    """Return the links that lie in a duct now; those laid astray lie where the fault says, whatever was planned.
+
+    Raises:
+        UsageError: there is no such duct.
+    """
+    if duct not in topology.ducts:
+        raise UsageError(
+            f"the lab has no duct {duct!r}", not_done="nothing was attempted",
+            next_step=f"ducts: {', '.join(topology.ducts) or 'none'}",
+        )  # fmt: skip
+    lying = {str(link): home for home, links in topology.ducts.items() for link in links}
+    for fault in faults:
+        if fault.kind == LAID_ASTRAY:
+            link, _, where = fault.target.rpartition(" ")
+            lying[link] = where
+    return tuple(link for link in topology.links if lying.get(str(link)) == duct)
+
+
+def ends_held_down(topology: Topology, faults: Iterable[FaultInForce]) -> Mapping[str, FaultInForce]:
+    """Return the outer ends of wires that faults in force keep down, and which fault does."""
+    all_faults = tuple(faults)
+    held: dict[str, FaultInForce] = {}
+    for fault in all_faults:
+        match fault.kind:
+            case kind if kind == POWER_CUT and fault.target in topology.hosts:
+                legs = wires_of(topology.hosts[fault.target], topology)
+            case kind if kind == LINK_CUT:
+                legs = (leg_of(topology, *fault.target.split(" ", 1)),)
+            case kind if kind == DUCT_CUT:
+                legs = tuple(
+                    leg_of(topology, link.carrier, link.site) for link in links_in(topology, fault.target, all_faults)
+                )
+            case _:
+                legs = ()
+        held |= {leg.outer_name: fault for leg in legs}
+    return held
 
 
 def outsider(topology: Topology, silenced: Sequence[LabHost], *, running: Container[str]) -> LabHost | None:

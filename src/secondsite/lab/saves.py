@@ -92,7 +92,10 @@ def restore(settings: LabSettings, name: str, *, say: Say) -> SaveReport:
             say("stopping the lab as it is")
         set_phase(settings, Phase.RESTORING, image_key=rootfs.parent.name)
         boot.stop_all(settings)
-        write_state(settings, LabState(phase=Phase.RESTORING, image_key=rootfs.parent.name))
+        write_state(
+            settings,
+            LabState(phase=Phase.RESTORING, image_key=rootfs.parent.name, topology=str(settings.topology)),
+        )
         write_whole(owner_file(settings), f"{settings.home}\n")
         _bring_back(settings, topology, name)
         boot.start_all(settings, topology, rootfs)

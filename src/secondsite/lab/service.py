@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import JournalError
+from ..errors import JournalError, UsageError
 from . import boot, leftovers, netns, processes, ready
 from .image import ensure_image, image_key, image_path
 from .keys import ensure_keys
@@ -57,6 +57,7 @@ def up(settings: LabSettings, *, say: Say) -> UpReport:
     topology = load_topology(settings.topology)
     with exclusively(settings):
         state = read_state(settings)
+        _refuse_another_topology(settings, state)
         if state.boot_id == boot_id() and state.phase is Phase.UP and _cabled(settings, topology):
             return _up_again(settings, topology, state, say)
         if state.boot_id == boot_id() and state.phase is Phase.SAVING:
@@ -68,6 +69,16 @@ def up(settings: LabSettings, *, say: Say) -> UpReport:
         rootfs = ensure_image(settings.cache, mirror=settings.mirror, say=say)
         seconds = _start_fresh(settings, topology, rootfs)
         return UpReport(already_up=False, recovered=bool(standing), seconds=seconds, hosts=len(topology.hosts))
+
+
+def _refuse_another_topology(settings: LabSettings, state: LabState) -> None:
+    stands = state.boot_id == boot_id() and state.phase is Phase.UP
+    if stands and state.topology not in ("", str(settings.topology)):
+        raise UsageError(
+            f"the lab {settings.instance!r} stands with the topology {state.topology}, not {settings.topology}",
+            not_done="nothing was attempted",
+            next_step="secondsite lab down, then start the other one; or give it another name (SECONDSITE_LAB)",
+        )
 
 
 def _cabled(settings: LabSettings, topology: Topology) -> bool:

@@ -18,11 +18,12 @@ from .model import FaultInForce, LabSettings, Phase
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabState:
-    """The lab's memory: which phase, from which image, what is broken on purpose."""
+    """The lab's memory: which phase, from which image, of which topology, what is broken on purpose."""
 
     phase: Phase = Phase.DOWN
     image_key: str = ""
     boot_id: str = ""
+    topology: str = ""
     faults: tuple[FaultInForce, ...] = ()
 
 
@@ -41,7 +42,10 @@ def read_state(settings: LabSettings) -> LabState:
     try:
         raw: Any = json.loads(path.read_text(encoding="utf-8"))
         faults = tuple(FaultInForce(**fault) for fault in raw["faults"])
-        return LabState(phase=Phase(raw["phase"]), image_key=raw["image_key"], boot_id=raw["boot_id"], faults=faults)
+        return LabState(
+            phase=Phase(raw["phase"]), image_key=raw["image_key"], boot_id=raw["boot_id"], faults=faults,
+            topology=raw.get("topology", ""),
+        )  # fmt: skip
     except FileNotFoundError:
         return LabState()
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -56,7 +60,7 @@ def write_state(settings: LabSettings, state: LabState) -> None:
     """Keep the state: whole, or as it was before; on disk when this returns."""
     document = {
         "phase": state.phase.value, "image_key": state.image_key, "boot_id": state.boot_id,
-        "faults": [asdict(fault) for fault in state.faults],
+        "topology": state.topology, "faults": [asdict(fault) for fault in state.faults],
     }  # fmt: skip
     write_whole(settings.home / "lab.json", json.dumps(document, indent=1) + "\n")
 
@@ -85,7 +89,7 @@ def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
 
 def set_phase(settings: LabSettings, phase: Phase, *, image_key: str | None = None) -> None:
     """Remember a phase of the lab as of this boot of the machine."""
-    state = replace(read_state(settings), phase=phase, boot_id=boot_id())
+    state = replace(read_state(settings), phase=phase, boot_id=boot_id(), topology=str(settings.topology))
     write_state(settings, state if image_key is None else replace(state, image_key=image_key))
 
 
@@ -135,6 +139,24 @@ def exclusively(settings: LabSettings) -> Iterator[None]:
 def owner_file(settings: LabSettings) -> Path:
     """Return the file that says which state folder the standing lab of this name belongs to; gone after a restart."""
     return settings.run_dir / f"lab-{settings.instance}.home"
+
+
+def standing_home(instance: str, run_dir: Path = Path("/run/secondsite")) -> Path | None:
+    """Return the home of the lab of that name that stands, or None."""
+    try:
+        home = (run_dir / f"lab-{instance}.home").read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+    return Path(home) if home and netns.named(f"{instance}-") else None
+
+
+def standing_topology(settings: LabSettings) -> Path | None:
+    """Return the topology of the lab that was started in this home, or None when none was."""
+    try:
+        known = read_state(settings).topology
+    except JournalError:
+        return None  # whoever reads the state next says so
+    return Path(known) if known else None
 
 
 def _refuse_another_home(settings: LabSettings) -> None:

@@ -95,3 +95,44 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"nowhere\.yml"):
         load_topology(tmp_path / "nowhere.yml")
+
+
+FULL = LAB.with_name("full")
+
+
+def test_the_full_lab_has_seventeen_hosts_and_its_edges_a_leg_to_each_carrier() -> None:
+    topology = load_topology(FULL / "lab.yml")
+    assert len(topology.hosts) == 17
+    assert {name: str(leg) for name, leg in topology.hosts["edge2-dc2"].addresses.items()} == {
+        "dc2": "198.18.2.3/24",
+        "a-dc2": "198.18.21.3/29",
+        "b-dc2": "198.18.22.3/29",
+    }
+
+
+def test_a_carrier_stands_in_its_own_transit_networks_and_never_in_the_lan_behind_edges() -> None:
+    topology = load_topology(FULL / "lab.yml")
+    assert {name: str(leg.ip) for name, leg in topology.hosts["carrier-b"].addresses.items()} == {
+        "vault": "198.18.3.2",
+        "customers": "198.18.4.2",
+        "hq": "198.18.5.2",
+        "b-dc1": "198.18.12.1",
+        "b-dc2": "198.18.22.1",
+        "exchange": "198.18.31.2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ("transits:\n  t: {network: 10.2.0.0/29, carrier: alpha, site: one}\n", "no link from 'alpha' to 'one'"),
+        ("gateways:\n  one: 10.7.0.1\n", "10.7.0.1 is in no LAN of 'one'"),
+        ("gateways:\n  one: 10.1.0.5\n", "address 10.1.0.5 of alpha is used twice"),
+        ("exchange: 10.1.0.0/29\n", "overlaps another"),
+        ("ducts:\n  d: [{carrier: alpha, site: one}]\n", "duct d names the link alpha one, which there is not"),
+    ],
+)
+def test_what_cannot_be_plugged_in_is_refused(tmp_path: Path, more: str, what: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_topology(written(tmp_path, SMALL + more))
+    assert any(what in problem.what for problem in refused.value.problems)

@@ -9,7 +9,15 @@ import pytest
 from secondsite.errors import UsageError
 from secondsite.lab import rules
 from secondsite.lab.load import load_topology
-from secondsite.lab.model import LabSettings, Topology
+from secondsite.lab.model import (
+    DUCT_CUT,
+    LAID_ASTRAY,
+    LINK_CUT,
+    POWER_CUT,
+    FaultInForce,
+    LabSettings,
+    Topology,
+)
 
 LAB = Path(__file__).parents[3] / "inventories" / "lab" / "lab.yml"
 
@@ -100,3 +108,67 @@ def test_the_customers_are_asked_first_and_a_silenced_host_never(topology: Topol
 def test_machine_ids_differ_between_hosts_and_labs_and_stay_the_same() -> None:
     assert rules.machine_id("a", "x") == rules.machine_id("a", "x")
     assert len({rules.machine_id("a", "x"), rules.machine_id("a", "y"), rules.machine_id("b", "x")}) == 3
+
+
+FULL = LAB.parent.with_name("full") / "lab.yml"
+
+
+@pytest.fixture(scope="module")
+def full() -> Topology:
+    return load_topology(FULL)
+
+
+def fault(kind: str, target: str) -> FaultInForce:
+    return FaultInForce(kind=kind, target=target, since=0.0)
+
+
+def test_every_interface_name_of_the_full_lab_fits_the_kernel_and_is_unique(full: Topology) -> None:
+    names = [wire.outer_name for host in full.hosts.values() for wire in rules.wires_of(host, full)]
+    names += [rules.bridge(network) for network in ("oob", *full.networks)]
+    assert len(names) == len(set(names))
+    assert all(len(name) <= 15 for name in names)
+
+
+def test_an_edge_calls_its_legs_by_the_carrier_and_a_carrier_by_the_site(full: Topology) -> None:
+    legs = {name: [wire.guest_name for wire in rules.wires_of(host, full)] for name, host in full.hosts.items()}
+    assert legs["edge1-dc1"] == ["oob", "lan", "carrier-a", "carrier-b"]
+    assert legs["carrier-a"] == ["oob", "vault", "customers", "hq", "dc1", "dc2", "exchange"]
+    assert legs["store-dc2"] == ["oob", "lan"]
+
+
+def test_a_host_behind_edges_goes_over_their_shared_address_and_an_edge_learns_its_ways(full: Topology) -> None:
+    host, edge = full.hosts["web-dc2"], full.hosts["edge1-dc2"]
+    assert list(rules.guest_commands(host, rules.wires_of(host, full), full))[-1] == (
+        "route add default via 198.18.2.1 dev lan"
+    )
+    assert not any("default" in line for line in rules.guest_commands(edge, rules.wires_of(edge, full), full))
+    assert rules.kernel_settings(edge)["ipv4/ip_forward"] == "1"
+    assert rules.kernel_settings(edge)["ipv4/conf/oob/forwarding"] == "0"
+
+
+def test_a_link_to_a_site_behind_edges_is_the_carriers_leg_in_its_transit_network(full: Topology) -> None:
+    assert rules.leg_of(full, "carrier-b", "dc1").network == "b-dc1"
+    assert rules.leg_of(full, "carrier-b", "vault").network == "vault"
+
+
+def test_a_duct_holds_its_links_and_those_laid_astray(full: Topology) -> None:
+    astray = [fault(LAID_ASTRAY, "carrier-b dc1 dc1-west")]
+    assert [str(link) for link in rules.links_in(full, "hq-street", ())] == ["carrier-a hq", "carrier-b hq"]
+    assert [str(link) for link in rules.links_in(full, "dc1-west", astray)] == ["carrier-a dc1", "carrier-b dc1"]
+    assert rules.links_in(full, "dc1-east", astray) == ()
+    with pytest.raises(UsageError, match="no duct"):
+        rules.links_in(full, "dc9", ())
+
+
+def test_every_wire_that_a_fault_keeps_down_is_explained(full: Topology) -> None:
+    cuts = [fault(POWER_CUT, "edge1-dc1"), fault(LINK_CUT, "carrier-a dc2"), fault(DUCT_CUT, "hq-street")]
+    held = rules.ends_held_down(full, cuts)
+    assert {end: cut.kind for end, cut in held.items()} == {
+        "edge1-dc1.oob": POWER_CUT,
+        "edge1-dc1.lan": POWER_CUT,
+        "edge1-dc1.n6": POWER_CUT,
+        "edge1-dc1.n7": POWER_CUT,
+        "carrier-a.n8": LINK_CUT,
+        "carrier-a.n5": DUCT_CUT,
+        "carrier-b.n5": DUCT_CUT,
+    }
