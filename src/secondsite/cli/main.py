@@ -24,6 +24,7 @@ COMMANDS = {
     "run": ("runs", "Run a runbook."),
     "runs": ("runs", "List, show, resume and abort runs."),
     "approve": ("runs", "Give consent to a step that waits for it."),
+    "check": ("check", "Check that both datacenters are alike and ready."),
     "report": ("report", "Render the report of a run."),
     "evidence": ("evidence", "Verify records and recompute their numbers, offline."),
     "lab": ("lab", "Start, stop and break the lab: two datacenters on this machine."),

@@ -19,6 +19,7 @@ from .inventory.load import hosts_of, sentence
 from .model import (
     Commitment,
     Detection,
+    Difference,
     DrillTerms,
     Estate,
     Host,
@@ -233,6 +234,7 @@ def _estate(directory: Path, parsed: EstateDocument, hosts: Mapping[HostName, Ho
             injections=tuple(parsed.drills.injections), longest=parsed.drills.longest, tenant=parsed.drills.tenant
         ),
         standing_orders=_standing_orders(parsed),
+        differences=tuple(Difference(what=one.what, why=one.why, until=one.until) for one in parsed.differences),
         firewall=firewall_of(parsed.firewall),
     )
 

@@ -229,6 +229,15 @@ class Firewall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """In what twins may differ: ``what`` is a pattern such as ``package:linux-*``, ``until`` its last day."""
+
+    what: str
+    why: str
+    until: dt.date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estate:
     """All sites, hosts, links and workloads of one organisation.
 
@@ -251,6 +260,7 @@ class Estate:
     service_level: ServiceLevel | None = None
     drills: DrillTerms | None = None
     standing_orders: tuple[StandingOrderReference, ...] = ()
+    differences: tuple[Difference, ...] = ()
     firewall: Firewall | None = None
 
     def hosts_at(self, site: SiteName) -> tuple[Host, ...]:

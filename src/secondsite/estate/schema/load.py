@@ -15,6 +15,7 @@ DURATION_PATTERN = r"^(0|[1-9][0-9]{0,6})(ms|s|m|h|d)$"
 DNS_PATTERN = r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
 INTERFACE_PATTERN = r"^[a-z][a-z0-9.-]{0,14}$"
 FLOW_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 ,.:;'()/&+-]{0,99}$"
+DIFFERENCE_PATTERN = r"^[a-z]+:[!-~]{1,200}$"
 DURATION_HINT = "a number with its unit: 1500ms, 60s, 5m, 24h or 7d"
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -25,6 +26,12 @@ def duration(word: object) -> dt.timedelta:
     if found is None:
         raise ValueError(f"is {word!r}, which is not a duration")
     return dt.timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def _day(word: object) -> dt.date:
+    if not isinstance(word, str):
+        raise ValueError(f"is {word!r}, which is not a day such as 2027-03-31")  # noqa: TRY004  pydantic collects ValueErrors
+    return dt.date.fromisoformat(word)
 
 
 def _network(word: object) -> IPv4Network:
@@ -51,6 +58,7 @@ Duration = Annotated[
 Network = Annotated[
     IPv4Network, BeforeValidator(_network), WithJsonSchema({"type": "string", "format": "ipv4-network"})
 ]
+Day = Annotated[dt.date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 Address = Annotated[IPv4Address, BeforeValidator(_address), WithJsonSchema({"type": "string", "format": "ipv4"})]
 
 
@@ -207,6 +215,16 @@ class FirewallDocument(_Document):
     )
 
 
+class DifferenceDocument(_Document):
+    """Something in which the two datacenters may differ."""
+
+    what: Annotated[str, StringConstraints(pattern=DIFFERENCE_PATTERN)] = Field(
+        description="The difference, such as `package:htop` or `config:/etc/motd`; `*` stands for anything."
+    )
+    why: Text = Field(description="The reason.")
+    until: Day = Field(description="The last day on which it is accepted; afterwards the check is red.")
+
+
 class EstateDocument(_Document):
     """`estate.yml`: the sites, links, workloads and promises of one organisation. Its hosts are in `hosts.yml`."""
 
@@ -222,6 +240,9 @@ class EstateDocument(_Document):
     firewall: FirewallDocument = Field(description="Everything that may pass; the rest is dropped.")
     standing_orders: list[StandingOrderDocument] = Field(
         default_factory=list, description="Failovers that may begin without asking."
+    )
+    differences: list[DifferenceDocument] = Field(
+        default_factory=list, description="In what twins at the two datacenters may differ, why, and until when."
     )
     commitments: dict[Annotated[str, StringConstraints(pattern=r"^C[0-9]{2}$")], Text] = Field(
         default_factory=dict, description="Each commitment this estate keeps, by its id, and how."

@@ -1,0 +1,89 @@
+"""Look at every host once, and judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..checks.model import Check, Result, State, World
+from ..checks.rules import CHECKS
+from ..checks.rules.frame import concerned, judged
+from ..errors import Unreachable, UsageError
+from ..estate.model import Estate, HostName
+from ..probes.collecting import Collector
+from .bench import Bench, open_bench
+
+_CODES = {State.PASSED: 0, State.FAILED: 3, State.UNKNOWN: 8}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckEnd:
+    """How the checks came out."""
+
+    results: tuple[Result, ...]
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        """3 if any failed, else 8 if any is unknown, else 0."""
+        states = {result.state for result in self.results}
+        return next(_CODES[state] for state in (State.FAILED, State.UNKNOWN, State.PASSED) if state in states)
+
+
+def choose(tags: Sequence[str], estate: Estate) -> tuple[Check, ...]:
+    """Return the checks with any of these tags or ids (all without any) that concern hosts of the estate.
+
+    Raises:
+        UsageError: no check has such a tag or id.
+    """
+    known = {tag for check in CHECKS for tag in (check.id, *check.tags)}
+    wrong = [tag for tag in tags if tag not in known]
+    if wrong:
+        raise UsageError(
+            f"no check has the tag or id {', '.join(map(repr, wrong))}",
+            not_done="nothing was checked",
+            next_step=f"choose of {', '.join(sorted(known))}",
+        )
+    groups = {group for host in estate.hosts.values() for group in host.groups}
+    chosen = [check for check in CHECKS if not tags or {check.id, *check.tags} & set(tags)]
+    return tuple(check for check in chosen if not check.groups or check.groups & groups)
+
+
+def run_checks(estate: Estate, tags: Sequence[str] = ()) -> CheckEnd:
+    """Collect facts from every host in one round and judge them.
+
+    Raises:
+        UsageError: no such tag, or the lab is not up; nothing was looked at.
+        Unreachable: no host could be reached; nothing was decided.
+    """
+    chosen = choose(tags, estate)
+    with open_bench(estate) as bench:
+        begun = bench.clock.monotonic()
+        world = _world(bench, chosen)
+        results = tuple(judged(check, world) for check in chosen)
+        return CheckEnd(results=results, seconds=bench.clock.monotonic() - begun)
+
+
+def _world(bench: Bench, chosen: Sequence[Check]) -> World:
+    empty = World(estate=bench.estate, now=bench.clock.now(), hosts={})
+    wanted: dict[HostName, set[str]] = {}
+    for check in chosen:
+        for host in concerned(empty, check.groups):
+            wanted.setdefault(host.name, set()).update(check.reads)
+    told = Collector(estate=bench.estate, hands=bench.hands, roots=_roots(bench.state)).collect(wanted)
+    reached = [name for name, sections in told.items() if any(not one.trouble for one in sections.values())]
+    if told and not reached:
+        troubles = {section.trouble for sections in told.values() for section in sections.values()}
+        raise Unreachable(
+            f"none of {len(told)} hosts told anything: {'; '.join(sorted(troubles))[:400]}",
+            not_done="nothing was decided",
+            next_step="are the hosts up? For the lab: secondsite lab status",
+        )
+    return World(estate=bench.estate, now=bench.clock.now(), hosts=told)
+
+
+def _roots(state: Path) -> str:
+    """Return the certificates of the sites' authorities: all that a client of the estate has to trust."""
+    found = sorted({*(state / "secrets" / "ca").rglob("*.crt")})
+    return "\n".join(path.read_text() for path in found)

@@ -1,0 +1,1 @@
+"""What must be true of an estate: checks as pure rules over facts that hosts told."""

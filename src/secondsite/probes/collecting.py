@@ -1,0 +1,105 @@
+"""One round over all hosts: send the collectors, read what each host tells, and look at the hosts from outside."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import json
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import resources
+
+from ..checks.model import Section
+from ..checks.rules.twins import neutral_networks, neutral_words
+from ..errors import ActionError, SecondsiteError, Unreachable
+from ..estate.model import Estate, Host, HostName
+from ..run.ports import CommandResult, Hands
+
+_LARGEST_ANSWER = 16 << 20
+_LARGEST_TOLD = 64 << 20
+_MODULES = ("common", "system", "files", "network", "tls", "database", "names", "main")
+_BOOT = """
+import json, sys, types
+order = json.load(sys.stdin)
+package = types.ModuleType("collectors"); package.__path__ = []; sys.modules["collectors"] = package
+modules = {}
+for name, source in order["sources"].items():
+    module = types.ModuleType("collectors." + name); module.__package__ = "collectors"
+    sys.modules["collectors." + name] = modules[name] = module
+    exec(compile(source, "collectors/" + name + ".py", "exec", dont_inherit=True), module.__dict__)
+modules["main"].main(order, modules)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collector:
+    """Asks the hosts of an estate. ``roots`` are the authorities' certificates in PEM: the only ones to trust."""
+
+    estate: Estate
+    hands: Hands
+    roots: str
+    within: dt.timedelta = dt.timedelta(seconds=20)
+
+    def collect(self, sections: Mapping[HostName, Collection[str]]) -> dict[HostName, dict[str, Section]]:
+        """Return the sections of every host named, all asked at once; what could not be read says why."""
+        asked = [host for host in self.estate.hosts.values() if sections.get(host.name)]
+        sources = {name: _source(name) for name in _MODULES}
+        with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
+            told = pool.map(lambda host: self._ask(host, sorted(sections[host.name]), sources), asked)
+            return {host.name: answer for host, answer in zip(asked, told, strict=True)}
+
+    def _ask(self, host: Host, wanted: Sequence[str], sources: Mapping[str, str]) -> dict[str, Section]:
+        order = json.dumps({"sections": wanted, "sources": sources, "settings": self._settings(host)})
+        argv = ["sudo", "-n", "--", "/usr/bin/python3", "-I", "-c", _BOOT]
+        try:
+            answer = self.hands.run(host.name, argv, stdin=order, timeout=self.within, limit=_LARGEST_ANSWER)
+            return _told(answer, wanted)
+        except Unreachable as error:
+            return dict.fromkeys(wanted, Section(trouble=f"not reached: {error.what}"))
+        except (SecondsiteError, ActionError) as error:
+            return dict.fromkeys(wanted, Section(trouble=error.what))
+
+    def _settings(self, host: Host) -> dict[str, object]:
+        services = self.estate.services
+        return {
+            "name": host.name,
+            "address": str(host.address or ""),
+            "management": str(host.management),
+            "tokens": neutral_words(self.estate, host),
+            "networks": neutral_networks(self.estate, host),
+            "roots": self.roots,
+            "service_names": [one.dns_name for one in services if host.name in one.members.values()],
+            "services": [{"dns_name": one.dns_name, "zone": one.zone} for one in services],
+            "resolver": "127.0.0.1" if "customers" in host.groups else "",
+        }
+
+
+def _told(answer: CommandResult, wanted: Sequence[str]) -> dict[str, Section]:
+    """Read a host's answer. One that is cut or can't be read tells nothing."""
+    if answer.truncated:
+        return dict.fromkeys(wanted, Section(trouble="its answer was cut at the largest size accepted"))
+    try:
+        packed = base64.b64decode(answer.stdout.strip(), validate=True)
+        unpacked = zlib.decompressobj().decompress(packed, _LARGEST_TOLD)
+        document = json.loads(unpacked)
+        sections = document["sections"] if document["complete"] is True else {}
+        return {name: _section(sections.get(name)) for name in wanted}
+    except (binascii.Error, zlib.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        return dict.fromkeys(wanted, Section(trouble=f"its answer can't be read: {type(error).__name__}"))
+
+
+def _section(told: object) -> Section:
+    match told:
+        case {"value": value}:
+            return Section(value=value)
+        case {"trouble": str(trouble)}:
+            return Section(trouble=trouble or "it gave no reason")
+        case _:
+            return Section(trouble="nothing was told")
+
+
+def _source(name: str) -> str:
+    return resources.files(f"{__package__}.remote.collectors").joinpath(f"{name}.py").read_text()

@@ -1,0 +1,81 @@
+"""What collectors share: commands with a time limit, and a way to say that something can't be read."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Settings = Mapping[str, Any]
+TIMEOUT_S = 6.0
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Unreadable(Exception):  # noqa: N818  what was observed
+    """A section can't be filled; the text says why."""
+
+
+def run(*argv: str, accept: Sequence[int] = (0,), stdin: str = "", timeout_s: float = TIMEOUT_S) -> str:
+    """Return what a command printed.
+
+    Raises:
+        Unreadable: it is not installed, did not end in time, or ended with another exit code.
+    """
+    program = shutil.which(argv[0], path=_PATH)
+    if program is None:
+        raise Unreadable(f"{argv[0]} is not installed")
+    environment = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
+    try:
+        done = subprocess.run(
+            [program, *argv[1:]],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            env=environment,
+            cwd="/",
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unreadable(f"{argv[0]} gave no answer in {timeout_s:g} s") from error
+    if done.returncode not in accept:
+        raise Unreadable(f"{argv[0]} ended with exit code {done.returncode}: {done.stderr.strip()[-200:]}")
+    return done.stdout
+
+
+def installed(program: str) -> bool:
+    """Say whether a program is there."""
+    return shutil.which(program, path=_PATH) is not None
+
+
+class Names:
+    """Puts neutral words in the place of names and addresses that differ between twins, so that they can be compared.
+
+    ``here`` words stand for this host and its site, ``there`` words for the other datacenter.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Take the words from the order: pairs of a literal and what stands for it, longest literal first."""
+        self._words: dict[str, str] = dict(settings["tokens"])
+        literals = "|".join(re.escape(word) for word in sorted(self._words, key=len, reverse=True))
+        networks = "|".join(re.escape(prefix) for prefix, _ in settings["networks"])
+        self._networks: dict[str, str] = dict(settings["networks"])
+        self._literal = re.compile(rf"(?<![A-Za-z0-9])(?:{literals})(?![A-Za-z0-9]|\.[0-9])") if literals else None
+        self._network = re.compile(rf"(?<![0-9.])({networks})(?=[0-9])") if networks else None
+
+    def neutral(self, text: str) -> str:
+        """Return the text with every such name replaced."""
+        if self._literal is not None:
+            text = self._literal.sub(lambda found: self._words[found[0]], text)
+        if self._network is not None:
+            text = self._network.sub(lambda found: self._networks[found[1]], text)
+        return text
+
+
+def is_root() -> bool:
+    """Say whether everything can be read."""
+    return os.geteuid() == 0
