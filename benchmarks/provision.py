@@ -24,8 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from secondsite.estate.load import load_estate
+from secondsite.estate.model import Estate
 from secondsite.hands import provisioning, secrets
+from secondsite.hands.age import own_safe
 from secondsite.hands.ansible import FORKS, AnsibleDoor, Converged, Play, inventory_of
+from secondsite.hands.keepers import prepared_authorities
 from secondsite.hands.keys import Trust
 from secondsite.hands.pyinfra import Bootstrap, PyinfraDoor
 from secondsite.lab.model import LabSettings
@@ -95,6 +98,13 @@ def settings(state: Path) -> LabSettings:
     return LabSettings(instance=INSTANCE, state=state, cache=cache, topology=INVENTORY / "lab.yml")
 
 
+def told(estate: Estate, state: Path) -> Mapping[str, object]:
+    safe = own_safe(state / "secrets")
+    authorities = prepared_authorities(estate, safe, now=_now())
+    known = secrets.make(safe.directory, safe=safe)
+    return provisioning.variables_of(estate, state=state, known=known, authorities=authorities)
+
+
 def ours(state: Path) -> Mapping[str, object]:
     lab, estate = settings(state), load_estate(INVENTORY)
     enter_control(lab)
@@ -102,8 +112,7 @@ def ours(state: Path) -> Mapping[str, object]:
     trust = Trust(state / "keys", hosts)
     bootstrap = Bootstrap(pins=lab.known_hosts, key=lab.key)
     contact = PyinfraDoor(ROOT / ".venv-pyinfra" / "bin" / "pyinfra", trust=trust, bootstrap=bootstrap)
-    known = secrets.make(state / "secrets")
-    variables = provisioning.variables_of(estate, state=state, known=known)
+    variables = told(estate, state)
     roles = AnsibleDoor(hosts, trust=trust, variables=lambda: variables)
 
     def provision(name: str) -> Converged:
@@ -124,10 +133,9 @@ def ours(state: Path) -> Mapping[str, object]:
 def baseline(state: Path) -> Mapping[str, object]:
     lab, estate = settings(state), load_estate(INVENTORY)
     enter_control(lab)
-    known = secrets.make(state / "secrets")
     files = {
         "inventory.json": json.dumps(_as_root(inventory_of(list(estate.hosts.values()), python="/usr/bin/python3"))),
-        "variables.json": json.dumps(provisioning.variables_of(estate, state=state, known=known)),
+        "variables.json": json.dumps(told(estate, state)),
         "ansible.cfg": "[defaults]\n",
     }
     for name, text in files.items():

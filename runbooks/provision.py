@@ -13,10 +13,20 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
     hosts = [str(name) for name in estate.hosts]
     plan.uses("roles")
     plan.step(
+        "check-authorities",
+        title="See that every site has a TLS authority that can sign",
+        call=call("check-authorities"),
+        hosts=(),
+        repeatable=True,
+        timeout=seconds(20),
+        by_hand="openssl x509 -noout -dates on each site's certificate; an authority that ended is replaced first.",
+    )
+    plan.step(
         "first-contact",
         title="Let only certificates open the hosts",
         call=call("first-contact", hosts=hosts),
         hosts=tuple(hosts),
+        after=("check-authorities",),
         probe=call("contacted", hosts=hosts),
         repeatable=True,
         timeout=seconds(120),
@@ -25,15 +35,35 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
         " (TrustedUserCAKeys) and the host's certificate, log in by certificate, then remove root's key.",
     )
     plan.step(
+        "ask-keepers",
+        title="Ask who holds the keys of the sites' authorities",
+        call=call("ask-keepers", must_hold=False),
+        hosts=(),
+        after=("first-contact",),
+        repeatable=True,
+        timeout=seconds(60),
+        by_hand="On each site's keeper: ls /etc/secondsite/ca. A key that is missing comes from escrow.",
+    )
+    plan.step(
         "converge",
         title="Bring every host to the state its roles describe",
         call=call("converge", playbook=PLAYBOOK, hosts=result_of("first-contact", "reached")),
         hosts=tuple(hosts),
-        after=("first-contact",),
+        after=("ask-keepers",),
         repeatable=True,
         timeout=seconds(900),
         expected=seconds(40),
         by_hand=f"ansible-playbook -i inventories/{estate.name}/hosts.yml {PLAYBOOK}",
+    )
+    plan.step(
+        "hand-over-keys",
+        title="Keep no key of an authority that its site holds",
+        call=call("ask-keepers", must_hold=True),
+        hosts=(),
+        after=("converge",),
+        repeatable=True,
+        timeout=seconds(60),
+        by_hand="For each key that its keeper holds: seal it for escrow alone (age -r), and remove every other copy.",
     )
     plan.step(
         "require-all-hosts",
@@ -43,7 +73,7 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
             unreachable=[result_of("first-contact", "unreachable"), result_of("converge", "unreachable")],
         ),
         hosts=tuple(hosts),
-        after=("converge",),
+        after=("converge", "hand-over-keys"),
         reads_only=True,
         timeout=seconds(10),
         by_hand="Name the hosts that did not answer; provision them later.",

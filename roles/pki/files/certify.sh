@@ -2,6 +2,11 @@
 # else: subject, names and use are stated here, not taken from what it sent.
 set -eu
 authority=$1 name=$2 names=$3 days=$4 request=$5
+if [ ! -s "$authority.key" ]; then
+    echo "this host keeps the authority ${authority##*/} and does not hold its key: it comes back from escrow when provisioning" \
+        "is run from its beginning; nothing was signed" >&2
+    exit 3
+fi
 extensions=$(mktemp)
 trap 'rm -f "$extensions"' EXIT
 cat > "$extensions" <<END

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..estate.load import load_estate
-from ..estate.model import Estate, HostName, WorkloadName
+from ..estate.model import Estate, WorkloadName
 from ..hands import actions as hand_actions
-from ..hands import secrets
+from ..hands import keepers, secrets
+from ..hands.age import LAB_LIMITATION, Safe, own_safe
 from ..hands.dns import NameServer
 from ..hands.isolation import CarrierFilter
 from ..hands.keys import USER, Trust
@@ -26,8 +27,9 @@ from ..store.orders import LIMITATION as ORDERS_LIMITATION
 from ..store.orders import SignedOrders
 from ..store.runs import Crew, RunStore
 from ..workloads import actions as workload_actions
-from ..workloads.patroni import Cluster, PatroniCluster
-from .provision import provisioning_registry
+from ..workloads.ports import WorkloadAdapter
+from .provision import Keys, provisioning_registry
+from .workloads import adapters_of
 
 PROJECT = Path(__file__).resolve().parents[3]
 RUNBOOKS = PROJECT / "runbooks"
@@ -46,9 +48,10 @@ class Bench:
     clock: SystemClock
     hands: SshHands
     trust: Trust
+    safe: Safe
     known: secrets.Secrets
     carriers: CarrierFilter
-    clusters: Mapping[WorkloadName, PatroniCluster]
+    adapters: Mapping[WorkloadName, WorkloadAdapter]
     registry: Registry
     orders: SignedOrders
 
@@ -58,7 +61,7 @@ class Bench:
 
     def limitations(self) -> tuple[str, ...]:
         """Say what a report must know of how this bench works."""
-        return (secrets.LIMITATION, ORDERS_LIMITATION)
+        return (*([LAB_LIMITATION] if self.safe.makes_keys else []), ORDERS_LIMITATION)
 
 
 def estate(directory: Path | None = None) -> Estate:
@@ -106,6 +109,19 @@ def lab_of(estate: Estate) -> LabSettings | None:
     )
 
 
+def safe_of(estate: Estate) -> Safe:
+    """Return where the estate's secrets are sealed: a lab's own in its state, others beside the estate's files."""
+    state = state_of(estate)
+    if lab_of(estate) is not None:
+        return own_safe(state / "secrets")
+    escrow = os.environ.get("SECONDSITE_ESCROW")
+    return Safe(
+        directory=Path(estate.directory) / "secrets",
+        identity=Path(os.environ.get("SECONDSITE_IDENTITY", state / "identity")),
+        escrow=Path(escrow) if escrow else None,
+    )
+
+
 def checks_environment() -> dict[str, str]:
     """Return what the estate's checks may know of this process's environment."""
     kept = ("PATH", "HOME", "LANG", "PYTHONPATH", "TMPDIR")
@@ -129,18 +145,28 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
     lab, state, clock = lab_of(estate), state_of(estate), SystemClock()
     if lab is not None:
         enter_control(lab)
-    trust = Trust(state / "keys", list(estate.hosts.values()))
+    safe = safe_of(estate)
+    trust = Trust(state / "keys", list(estate.hosts.values()), safe=safe)
     trust.prepare(now=clock.now())
-    known = secrets.make(state / "secrets")
+    known = secrets.make(safe.directory, safe=safe)
+    authorities = keepers.authorities_of(estate, safe)
     hands = SshHands(_targets(estate, trust), known_hosts=trust.pins, monotonic=clock.monotonic)
     carriers = CarrierFilter(hands)
-    clusters = _clusters(estate, hands, clock)
+    adapters = adapters_of(estate, hands, clock)
     by_hand = hand_actions.Steps(estate=estate, hands=hands, filter=carriers, name_servers=_servers(estate, known))
     parts = (
         by_hand.registry(),
-        workload_actions.Steps(clusters=clusters).registry(),
+        workload_actions.Steps(adapters=adapters).registry(),
         probe_actions.Steps(estate=estate, hands=hands, clock=clock).registry(),
-        provisioning_registry(estate, project=PROJECT, lab=lab, trust=trust, state=state, clock=clock),
+        keepers.Steps(estate=estate, hands=hands, authorities=authorities, now=clock.now).registry(),
+        provisioning_registry(
+            estate,
+            project=PROJECT,
+            lab=lab,
+            keys=Keys(trust=trust, safe=safe, authorities=authorities),
+            state=state,
+            clock=clock,
+        ),
     )
     try:
         yield Bench(
@@ -149,9 +175,10 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
             clock=clock,
             hands=hands,
             trust=trust,
+            safe=safe,
             known=known,
             carriers=carriers,
-            clusters=clusters,
+            adapters=adapters,
             registry=_joined(*parts),
             orders=SignedOrders(state, estate=estate, now=clock.now),
         )
@@ -185,26 +212,4 @@ def _servers(estate: Estate, known: secrets.Secrets) -> dict[str, NameServer]:
             secret=lambda: key.secret,
         )
         for service in estate.services
-    }
-
-
-def _clusters(estate: Estate, hands: SshHands, clock: SystemClock) -> dict[WorkloadName, PatroniCluster]:
-    voters: tuple[HostName, ...] = estate.quorum.members if estate.quorum is not None else ()
-    databases = {host for workload in estate.workloads.values() for host in workload.members.values()}
-    return {
-        workload.name: PatroniCluster(
-            Cluster(
-                scope=workload.settings["scope"],
-                port=int(workload.settings["port"]),
-                database=workload.settings["database"],
-                table=workload.settings["table"],
-                members=tuple(workload.members.values()),
-                lease_hosts=tuple(sorted(voters, key=lambda host: host in databases)),
-                synchronous=not workload.objectives.rpo,
-            ),
-            hands=hands,
-            monotonic=clock.monotonic,
-            sleep=clock.sleep,
-        )
-        for workload in estate.workloads.values()
     }

@@ -2,7 +2,8 @@
 
 Below one directory (0700), every private part 0600:
 
-    ca/<site>            the site's authority: signs `ops` for that site's hosts, and those hosts' own keys
+    ca/<site>.pub        the site's authority: signs `ops` for that site's hosts, and those hosts' own keys. Its private
+                         part is sealed among the estate's secrets (``age``) and is opened in memory only
     ops/<site>           the key `ops` uses at that site; `<site>-cert.pub` beside it is re-issued before it ends
     hosts/<host>.pub     the host's own public key as pinned; `<host>-cert.pub` its certificate
     known_hosts          the authorities, for OpenSSH: only a host certificate is believed
@@ -21,16 +22,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
+    NoEncryption,
+    PrivateFormat,
     PublicFormat,
     SSHCertificate,
+    SSHCertificateBuilder,
+    SSHCertificateType,
     SSHPublicKeyTypes,
+    load_ssh_private_key,
     load_ssh_public_identity,
+    load_ssh_public_key,
 )
 
 from ..errors import ActionError, ConfigError, Effect, Problem, UsageError
 from ..estate.model import Host
+from .age import Safe, own_safe
 from .processes import plain, run_process
 
 USER = "ops"
@@ -53,8 +62,13 @@ class Lifetimes:
 class Trust:
     """The SSH trust of one estate, kept in one directory."""
 
-    def __init__(self, directory: Path, hosts: Sequence[Host], *, lifetimes: Lifetimes | None = None) -> None:
-        """Refuse names that a command line or a configuration file could take for something else."""
+    def __init__(
+        self, directory: Path, hosts: Sequence[Host], *, lifetimes: Lifetimes | None = None, safe: Safe | None = None
+    ) -> None:
+        """Refuse names that a command line or a configuration file could take for something else.
+
+        ``safe`` keeps the authorities' private parts; without it, a lab's own beside the directory.
+        """
         for host in hosts:
             for word in (host.name, host.site):
                 if not _SAFE_NAME.match(word):
@@ -64,6 +78,7 @@ class Trust:
         self._directory = directory
         self._hosts = tuple(hosts)
         self._lifetimes = lifetimes or Lifetimes()
+        self._safe = safe or own_safe(directory.parent / "secrets")
 
     @property
     def known_hosts(self) -> Path:
@@ -102,8 +117,9 @@ class Trust:
         """
         for part in ("", "ca", "ops", "hosts"):
             (self._directory / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._safe.prepare()
         for site in dict.fromkeys(host.site for host in self._hosts):
-            _make_key(self._directory / "ca" / site, comment=f"secondsite-ca-{site}")
+            self._make_authority(site)
             _make_key(self.identity(site), comment=f"{USER}@{site}")
             self._certify_user(site, now=now)
         _write(self.known_hosts, self._authorities_text())
@@ -175,16 +191,39 @@ class Trust:
         host: bool,
     ) -> None:
         subject = public.name.removesuffix(".pub")
-        with tempfile.TemporaryDirectory(dir=self._directory) as scratch:
-            copy = Path(scratch) / public.name
-            copy.write_bytes(public.read_bytes())
-            argv = ["ssh-keygen", "-q", "-s", str(self._directory / "ca" / site)]
-            argv += ["-h"] if host else ["-O", "clear", "-O", "permit-pty", "-O", "permit-port-forwarding"]
-            argv += ["-I", subject if host else f"{USER}@{site}", "-n", ",".join(principals)]
-            argv += ["-V", f"{_instant(now - _CLOCK_SKEW)}:{_instant(now + lifetime)}"]
-            argv += ["-z", str(int(now.timestamp())), str(copy)]
-            _keygen(argv)
-            (Path(scratch) / f"{subject}-cert.pub").rename(public.with_name(f"{subject}-cert.pub"))
+        key = load_ssh_public_key(public.read_bytes())
+        if not isinstance(key, Ed25519PublicKey):
+            raise ActionError(f"{public} holds no {KEY_TYPE} key", effect=Effect.NONE)
+        builder = (
+            SSHCertificateBuilder()
+            .public_key(key)
+            .serial(int(now.timestamp()))
+            .type(SSHCertificateType.HOST if host else SSHCertificateType.USER)
+            .key_id((subject if host else f"{USER}@{site}").encode())
+            .valid_principals([principal.encode() for principal in principals])
+            .valid_after(int((now - _CLOCK_SKEW).timestamp()))
+            .valid_before(int((now + lifetime).timestamp()))
+        )
+        for extension in () if host else (b"permit-port-forwarding", b"permit-pty"):
+            builder = builder.add_extension(extension, b"")
+        certificate = builder.sign(self._authority_key(site)).public_bytes().decode("ascii")
+        _write(public.with_name(f"{subject}-cert.pub"), f"{certificate}\n")
+
+    def _make_authority(self, site: str) -> None:
+        """Make the site's authority; its public part appears last. One that an earlier release left open is sealed."""
+        private, public, name = self._directory / "ca" / site, self._directory / "ca" / f"{site}.pub", f"ssh-{site}"
+        if not self._safe.holds(name):
+            key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+            self._safe.seal(name, private.read_bytes() if private.exists() else key)
+        private.unlink(missing_ok=True)
+        if not public.exists():
+            _write(public, f"{_line_of(self._authority_key(site).public_key())} secondsite-ca-{site}\n")
+
+    def _authority_key(self, site: str) -> Ed25519PrivateKey:
+        key = load_ssh_private_key(self._safe.open(f"ssh-{site}"), password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ActionError(f"the SSH authority of {site} is no {KEY_TYPE} key", effect=Effect.NONE)
+        return key
 
     def _authorities_text(self) -> str:
         lines = (f"@cert-authority {host.name},{host.management} {self.authority(host.site)}\n" for host in self._hosts)
@@ -228,10 +267,6 @@ Host *
 
 def _quoted(path: Path) -> str:
     return f'"{str(path).replace("%", "%%")}"'
-
-
-def _instant(at: dt.datetime) -> str:
-    return at.astimezone(dt.UTC).strftime("%Y%m%d%H%M%SZ")
 
 
 def _public_line(path: Path) -> str:

@@ -7,29 +7,47 @@ run with their names.
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import ActionError, Effect, MeasurementError, Unreachable
 from ..estate.model import Estate, Host
 from ..estate.nftables.rules import rulesets
+from ..estate.routing.model import EdgeRouting
+from ..estate.routing.rules import routing_of
 from ..run.model import Json, Seen
 from ..run.ports import Action, Outcome, Probe, Registry, StepContext
 from . import secrets
 from .ansible import AnsibleDoor, Converged, Play
+from .authorities import Authorities
+from .keepers import told_of
 from .pyinfra import Contacted, PyinfraDoor
+from .tunnels import tunnel_keys
 
 
-def variables_of(estate: Estate, *, state: Path, known: secrets.Secrets) -> Mapping[str, object]:
+def variables_of(
+    estate: Estate, *, state: Path, known: secrets.Secrets, authorities: Authorities
+) -> Mapping[str, object]:
     """Return what the roles are told beside the inventory."""
     return {
         "estate_name": estate.name,
         "estate_state": str(state),
-        "estate_ca_directory": str(secrets.ca_directory(state / "secrets")),
+        "estate_authorities": told_of(estate, authorities),
         "estate_secrets": dict(known.document),
+        **_routing(estate, known),
         "estate_firewall": {str(host): text for host, text in rulesets(estate).items()},
     }
+
+
+def _routing(estate: Estate, known: secrets.Secrets) -> Mapping[str, object]:
+    plans = routing_of(estate)
+    routers: dict[str, object] = json.loads(
+        json.dumps({host: asdict(plan) for host, plan in plans.items()}, default=str)
+    )
+    edges = [str(host) for host, plan in plans.items() if isinstance(plan, EdgeRouting)]
+    return {"estate_routing": routers, "estate_tunnel_keys": tunnel_keys(str(known.document["tunnels"]), edges)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

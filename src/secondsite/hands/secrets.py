@@ -1,7 +1,4 @@
-"""The estate's shared secrets: made once, kept in one file that only the controller's user may read.
-
-They lie unencrypted (mode 0600) in the state directory; ``LIMITATION`` is what a report has to say about that.
-"""
+"""The estate's shared secrets: made once, and kept in one file that is sealed for those who may open it (``age``)."""
 
 from __future__ import annotations
 
@@ -12,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import ConfigError, Problem, UsageError
+from ..errors import ConfigError, Problem
+from .age import Safe, own_safe
 
-LIMITATION = "the estate's secrets and SSH authorities lie unencrypted (mode 0600) in the controller's state directory"
-
-_FILE = "secrets.json"
+NAME = "secrets"
+_UNSEALED = "secrets.json"  # how an earlier release kept them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,36 +36,43 @@ class Secrets:
     document: Mapping[str, object] = field(repr=False)
 
 
-def make(directory: Path) -> Secrets:
-    """Make every secret that is missing and return all; those that exist stay as they are."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (directory / "ca").mkdir(mode=0o700, exist_ok=True)
-    path = directory / _FILE
-    existing = _read(path) if path.exists() else {}
+def make(directory: Path, *, safe: Safe | None = None) -> Secrets:
+    """Make every secret that is missing and return all; those that exist stay as they are.
+
+    Without ``safe``, the directory is a lab's own: keys are made beside the secrets.
+
+    Raises:
+        UsageError: they are sealed for others, or nobody is named who may open them.
+        ConfigError: the file does not hold what it should.
+    """
+    kept = safe or own_safe(directory)
+    kept.prepare()
+    unsealed = directory / _UNSEALED
+    existing: dict[str, object] = {}
+    if kept.holds(NAME):
+        existing = _document(kept.open(NAME).decode(), kept)
+    elif unsealed.exists():
+        existing = _document(unsealed.read_text(encoding="utf-8"), kept)
     document = _completed(_MAKERS, existing)
-    if document != existing:
-        partial = path.with_name(f".{_FILE}.new")
-        partial.touch(mode=0o600)
-        partial.write_text(json.dumps(document, indent=1, sort_keys=True), encoding="utf-8")
-        partial.rename(path)
-    return _parsed(document, path)
+    if document != existing or not kept.holds(NAME):
+        kept.seal(NAME, json.dumps(document, indent=1, sort_keys=True).encode())
+    unsealed.unlink(missing_ok=True)
+    return _parsed(document, kept)
 
 
-def load(directory: Path) -> Secrets:
+def load(directory: Path, *, safe: Safe | None = None) -> Secrets:
     """Return the secrets made earlier.
 
     Raises:
-        UsageError: there are none.
+        UsageError: there are none, or they are sealed for others.
         ConfigError: the file does not hold what it should.
     """
-    path = directory / _FILE
-    if not path.exists():
-        raise UsageError(f"no secrets at {path}", not_done="nothing was attempted", next_step="secondsite provision")
-    return _parsed(_read(path), path)
+    kept = safe or own_safe(directory)
+    return _parsed(_document(kept.open(NAME).decode(), kept), kept)
 
 
 def ca_directory(directory: Path) -> Path:
-    """Return where the roles keep the sites' TLS authorities, on the controller."""
+    """Return where the public parts of the sites' TLS authorities lie."""
     return directory / "ca"
 
 
@@ -93,6 +97,7 @@ _MAKERS: _Makers = {
     "postgres": dict.fromkeys(("superuser", "replication", "rewind", "shop", "control", "observer"), _password),
     "patroni_rest": {"username": lambda: "patroni", "password": _password},
     "etcd": dict.fromkeys(("root", "patroni", "cluster_token"), _password),
+    "tunnels": _tsig_secret,
     "shop_token_secret": _password,
     "customer_drill_password": _password,
 }
@@ -109,21 +114,23 @@ def _completed(makers: _Makers, existing: Mapping[str, object]) -> dict[str, obj
     return completed
 
 
-def _read(path: Path) -> dict[str, object]:
+def _document(text: str, safe: Safe) -> dict[str, object]:
+    where = str(safe.directory / f"{NAME}.age")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(text)
     except json.JSONDecodeError as error:
-        problem = Problem(file=str(path), line=error.lineno, pointer="", what="not a JSON document")
+        problem = Problem(file=where, line=error.lineno, pointer="", what="holds no JSON document")
         raise ConfigError([problem]) from error
     if not isinstance(document, dict):
-        raise ConfigError([Problem(file=str(path), line=1, pointer="", what="not a JSON object")])
+        raise ConfigError([Problem(file=where, line=1, pointer="", what="holds no JSON object")])
     return document
 
 
-def _parsed(document: Mapping[str, object], path: Path) -> Secrets:
+def _parsed(document: Mapping[str, object], safe: Safe) -> Secrets:
     missing = list(_missing(_MAKERS, document, ""))
     if missing:
-        raise ConfigError([Problem(file=str(path), line=None, pointer=at, what="missing") for at in missing])
+        where = str(safe.directory / f"{NAME}.age")
+        raise ConfigError([Problem(file=where, line=None, pointer=at, what="missing") for at in missing])
     return Secrets(
         tsig_update=_tsig(document["tsig_update"]),
         tsig_transfer=_tsig(document["tsig_transfer"]),

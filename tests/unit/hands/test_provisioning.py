@@ -9,13 +9,17 @@ import pytest
 
 from secondsite.errors import ActionError, MeasurementError, Unreachable
 from secondsite.estate.load import load_estate
+from secondsite.estate.model import HostName
 from secondsite.hands import provisioning, secrets
+from secondsite.hands.age import own_safe
 from secondsite.hands.ansible import AnsibleDoor, require_inert
+from secondsite.hands.keepers import prepared_authorities, told_of
 from secondsite.hands.keys import Trust
 from secondsite.plan.load import load_plan
 from secondsite.run.ports import StepContext
 
 ROOT = Path(__file__).parents[3]
+NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 ESTATE = load_estate(ROOT / "inventories" / "lab")
 
 
@@ -34,10 +38,11 @@ def context(directory: Path) -> StepContext:
 def test_the_plan_goes_from_bare_hosts_to_a_service_in_use() -> None:
     plan = load_plan("provision", directory=ROOT / "runbooks", root=ROOT, estate=ESTATE, origin=None, target=None)
     order = [step.name for step in plan.steps]
-    assert order[:3] == ["first-contact", "converge", "require-all-hosts"]
-    assert [step.call.name for step in plan.steps[3:]] == ["journey"] * len(ESTATE.services)
+    began = ["check-authorities", "first-contact", "ask-keepers", "converge", "hand-over-keys", "require-all-hosts"]
+    assert order[:6] == began
+    assert [step.call.name for step in plan.steps[6:]] == ["journey"] * len(ESTATE.services)
     assert all(step.repeatable or step.reads_only for step in plan.steps)
-    assert set(plan.steps[0].hosts) == set(ESTATE.hosts)
+    assert set(plan.steps[1].hosts) == set(ESTATE.hosts)
     assert any(path.startswith("roles") for path in plan.pins)
 
 
@@ -69,6 +74,19 @@ def test_convergence_of_hosts_the_estate_does_not_have_is_refused(tmp_path: Path
 
 
 def test_what_the_roles_are_told_holds_no_template(tmp_path: Path) -> None:
-    told = provisioning.variables_of(ESTATE, state=tmp_path, known=secrets.make(tmp_path / "secrets"))
+    safe = own_safe(tmp_path / "secrets")
+    authorities = prepared_authorities(ESTATE, safe, now=NOW)
+    known = secrets.make(safe.directory, safe=safe)
+    told = provisioning.variables_of(ESTATE, state=tmp_path, known=known, authorities=authorities)
     assert require_inert(told) == told
-    assert Path(str(told["estate_ca_directory"])).is_dir()
+
+
+def test_the_roles_are_told_a_key_until_its_keeper_holds_it(tmp_path: Path) -> None:
+    authorities = prepared_authorities(ESTATE, own_safe(tmp_path / "secrets"), now=NOW)
+    authorities.hand_over(authorities.signing("dc1"))
+    told = {one["site"]: one for one in told_of(ESTATE, authorities)}
+    assert told["dc1"]["key"] == ""
+    assert "PRIVATE KEY" in str(told["dc2"]["key"])
+    keepers = {str(one["keeper"]) for one in told.values()}
+    assert len(keepers) == len(told), "each site has a keeper of its own"
+    assert all(ESTATE.hosts[HostName(str(one["keeper"]))].site == one["site"] for one in told.values())

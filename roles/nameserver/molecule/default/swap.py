@@ -11,7 +11,7 @@ from secondsite.errors import ActionError, Effect
 from secondsite.hands.dns import NameServer
 
 address, zone, name, old, new, key, secrets = sys.argv[1:]
-words = json.loads(Path(secrets).read_text())[key]
+words = json.loads(Path(secrets).read_text())["estate_secrets"][key]
 server = NameServer(address=address, zone=zone, key_name=words["name"], secret=lambda: words["secret"])
 try:
     server.swap(name, expected=old, new=new, ttl_s=1)
