@@ -60,9 +60,18 @@ def run_checks(estate: Estate, tags: Sequence[str] = ()) -> CheckEnd:
     chosen = choose(tags, estate)
     with open_bench(estate) as bench:
         begun = bench.clock.monotonic()
-        world = _world(bench, chosen)
-        results = tuple(judged(check, world) for check in chosen)
+        results = checked(bench, chosen)
         return CheckEnd(results=results, seconds=bench.clock.monotonic() - begun)
+
+
+def checked(bench: Bench, chosen: Sequence[Check]) -> tuple[Result, ...]:
+    """Look at the hosts once and judge.
+
+    Raises:
+        Unreachable: no host could be reached; nothing was decided.
+    """
+    world = _world(bench, chosen)
+    return tuple(judged(check, world) for check in chosen)
 
 
 def _world(bench: Bench, chosen: Sequence[Check]) -> World:

@@ -97,3 +97,23 @@ class Result:
     saw: str
     hosts: tuple[HostName, ...]
     fix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sabotage:
+    """A fault to plant, and what must notice it.
+
+    ``script`` is shell with two functions, ``inject`` and ``revert``, run as root on the first host of ``group`` at the
+    primary or the secondary datacenter. ``may_red`` are checks that may turn red or unknown besides; every other check
+    must stay as it was.
+    """
+
+    id: str
+    title: str
+    group: str
+    at_secondary: bool
+    script: str
+    expect_red: frozenset[str]
+    may_red: frozenset[str]
+    within: dt.timedelta
+    source: str

@@ -25,6 +25,7 @@ COMMANDS = {
     "runs": ("runs", "List, show, resume and abort runs."),
     "approve": ("runs", "Give consent to a step that waits for it."),
     "check": ("check", "Check that both datacenters are alike and ready."),
+    "sabotage": ("sabotage", "Plant faults in a healthy lab, and see that the checks notice."),
     "report": ("report", "Render the report of a run."),
     "evidence": ("evidence", "Verify records and recompute their numbers, offline."),
     "lab": ("lab", "Start, stop and break the lab: two datacenters on this machine."),

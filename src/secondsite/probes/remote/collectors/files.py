@@ -17,11 +17,11 @@ from .common import Names, Settings
 
 _TREES = ("/etc", "/usr/local")
 _LARGEST = 2 << 20
-# What is a host's own by its nature, or made on the host from what is compared anyway.
+# What is a host's own by its nature, or made on the host from what is compared anyway (a unit's enablement among it).
 _OWN = re.compile(
     r"/etc/(machine-id|hostname|adjtime|mtab|ld\.so\.cache|\.pwd\.lock|\.updated|passwd-?|group-?|shadow-?|gshadow-?"
     r"|subuid-?|subgid-?|ssh/ssh_host_.*|ssh/secondsite/(user_ca\.pub|first-contact)|ssl/certs/.*|ssl/private/.*|secondsite/tls/host\..*|udev/hwdb\.bin|resolv\.conf\.bak"
-    r"|python3[^/]*/.*|apparmor\.d/.*|.*\.key|.*\.dpkg-(old|dist|new)|.*~)\Z"
+    r"|systemd/system/[^/]+\.(wants|requires)/.*|python3[^/]*/.*|apparmor\.d/.*|.*\.key|.*\.dpkg-(old|dist|new)|.*~)\Z"
     r"|/usr/local/.*(__pycache__/.*|\.pyc)\Z"
 )
 # A key of 32 bytes in base64 is a host's own wherever it stands; that there is one still counts.

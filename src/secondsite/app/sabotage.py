@@ -1,0 +1,126 @@
+"""Plant faults in a healthy lab, one after the other, and see that the right checks notice each."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ..checks.load import load_sabotages
+from ..checks.model import Sabotage, State
+from ..checks.rules import CHECKS
+from ..checks.rules.planted import Planted, States, alarms, changed, missed, states_of, target
+from ..checks.rules.twins import pairs
+from ..errors import ActionError, Refused, SecondsiteError, UsageError
+from ..estate.model import Estate, Host
+from .bench import PROJECT, Bench, lab_of, open_bench
+from .check import checked, choose
+
+SABOTAGES = PROJECT / "drtests" / "sabotages"
+_SHELL_WITHIN = dt.timedelta(seconds=60)
+_PAUSE = dt.timedelta(milliseconds=500)
+_UNTIL_GREEN = dt.timedelta(seconds=60)
+
+
+def sabotages() -> dict[str, Sabotage]:
+    """Return every sabotage by its id."""
+    return load_sabotages(SABOTAGES, checks=CHECKS)
+
+
+def run_sabotages(estate: Estate, ids: Sequence[str], *, say: Callable[[str], None]) -> tuple[Planted, ...]:
+    """Plant the named sabotages, or all, and return how each went.
+
+    Raises:
+        Refused: the estate is no lab, or is not healthy to begin with. Nothing was planted.
+        UsageError: no such sabotage, or no host for it.
+        SecondsiteError: a fault could not be planted or taken back; it says which.
+    """
+    known = sabotages()
+    wrong = [name for name in ids if name not in known]
+    if wrong:
+        raise UsageError(f"no sabotage {', '.join(wrong)}", next_step=f"choose of {', '.join(known)}")
+    if lab_of(estate) is None:
+        raise Refused("sabotages are planted in a lab only", next_step="secondsite check looks and changes nothing")
+    with open_bench(estate) as bench:
+        return _Saboteur(bench=bench, say=say).carry_out([known[name] for name in ids or known])
+
+
+@dataclass(kw_only=True)
+class _Saboteur:
+    bench: Bench
+    say: Callable[[str], None]
+    _before: States = field(default_factory=dict, init=False)
+
+    def carry_out(self, chosen: Sequence[Sabotage]) -> tuple[Planted, ...]:
+        self._before = self._look()
+        red = sorted(name for name, state in self._before.items() if state is State.FAILED)
+        if red:
+            raise Refused(
+                f"the estate is not healthy to begin with: {', '.join(red)}", next_step="secondsite check says why"
+            )
+        return tuple(self._planted(one, host) for one in chosen for host in [target(one, self.bench.estate)] if host)
+
+    def _planted(self, sabotage: Sabotage, host: Host) -> Planted:
+        try:
+            begun = self.bench.clock.monotonic()
+            self._shell(sabotage, host, "inject")
+            until = begun + sabotage.within.total_seconds()
+            after = self._look_until(lambda seen: not missed(sabotage, self._before, seen), until)
+            seconds = self.bench.clock.monotonic() - begun
+        finally:
+            self._shell(sabotage, host, "revert")
+        healthy = self.bench.clock.monotonic() + _UNTIL_GREEN.total_seconds()
+        again = self._look_until(lambda seen: not changed(self._before, seen), healthy)
+        planted = Planted(
+            sabotage=sabotage,
+            host=host.name,
+            red=frozenset(name for name, state in after.items() if state is State.FAILED),
+            missed=missed(sabotage, self._before, after),
+            alarms=alarms(sabotage, self._before, after),
+            not_green_again=changed(self._before, again),
+            seconds=seconds,
+        )
+        self.say(_told(planted))
+        return planted
+
+    def _look(self) -> States:
+        return states_of(checked(self.bench, choose((), self.bench.estate)))
+
+    def _look_until(self, enough: Callable[[States], bool], until: float) -> States:
+        while True:
+            seen = self._look()
+            if enough(seen) or self.bench.clock.monotonic() > until:
+                return seen
+            self.bench.clock.sleep(_PAUSE.total_seconds())
+
+    def _shell(self, sabotage: Sabotage, host: Host, what: str) -> None:
+        twin = next((name for pair in pairs(self.bench.estate) for name in pair.names if host.name in pair.names
+                     and name != host.name), "")  # fmt: skip
+        preamble = f"set -eu; SELF={host.name}; TWIN={twin}; KEPT=/run/secondsite-sabotage; mkdir -p $KEPT\n"
+        try:
+            self.bench.hands.run(
+                host.name,
+                ["sudo", "-n", "/bin/sh", "-s"],
+                stdin=f"{preamble}{sabotage.script}\n{what}\n",
+                timeout=_SHELL_WITHIN,
+            )
+        except SecondsiteError as error:
+            effect = error.effect.value if isinstance(error, ActionError) else "none"
+            raise SecondsiteError(
+                f"{sabotage.id}: {what} failed on {host.name} (effect: {effect}): {error.what}",
+                not_done="the sabotages after it",
+                next_step="secondsite lab restore, or secondsite run provision",
+            ) from error
+
+
+def _told(planted: Planted) -> str:
+    told = f"{planted.sabotage.id} on {planted.host}: "
+    told += "noticed" if planted.noticed else "NOT NOTICED"
+    told += f" in {planted.seconds:.1f} s ({', '.join(sorted(planted.sabotage.expect_red - planted.missed))})"
+    for words, ids in (
+        ("missed by", planted.missed),
+        ("FALSE ALARM of", planted.alarms),
+        ("NOT GREEN AGAIN:", planted.not_green_again),
+    ):
+        told += f"; {words} {', '.join(sorted(ids))}" if ids else ""
+    return told
