@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 from ..model import HostName, Protocol, SiteName
@@ -50,3 +52,36 @@ class Trial:
     packet: Packet
     flow: str | None
     crosses: tuple[SiteName, ...] = ()
+
+
+class Answer(enum.Enum):
+    """How a try ended where it was begun. A refusal is an answer: something let the packet in."""
+
+    OPEN = "open"
+    REFUSED = "refused"
+    SILENT = "silent"
+    UNTOLD = "untold"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What came of one trial: at its source, and what the hosts on its way saw of it.
+
+    ``arrived`` and ``entered`` are the target's: before its firewall, and behind it; None is unknown. ``crossed`` names
+    the edges whose firewall let it across. ``by`` says who spoke for a silent target, or why nothing is known.
+    """
+
+    trial: Trial
+    answer: Answer
+    by: str = ""
+    arrived: bool | None = None
+    entered: bool | None = None
+    crossed: frozenset[HostName] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """Everything that was tried at one time. ``blind`` are hosts that could not say what they saw, and why."""
+
+    tried: tuple[Tried, ...]
+    blind: Mapping[HostName, str] = field(default_factory=dict)
