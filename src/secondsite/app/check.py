@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..checks.model import Check, Result, State, World
+from ..checks.model import Check, Result, Section, State, World
 from ..checks.rules import CHECKS
+from ..checks.rules.flows import FLOWS
 from ..checks.rules.frame import concerned, judged
 from ..errors import Unreachable, UsageError
 from ..estate.model import Estate, HostName
 from ..probes.collecting import Collector
+from ..probes.flows.matrix import FlowMatrix
 from .bench import Bench, open_bench
 
 _CODES = {State.PASSED: 0, State.FAILED: 3, State.UNKNOWN: 8}
@@ -80,6 +82,7 @@ def _world(bench: Bench, chosen: Sequence[Check]) -> World:
     for check in chosen:
         for host in concerned(empty, check.groups):
             wanted.setdefault(host.name, set()).update(check.reads)
+    wanted = {name: sections for name, sections in wanted.items() if sections}
     told = Collector(estate=bench.estate, hands=bench.hands, roots=_roots(bench.state)).collect(wanted)
     reached = [name for name, sections in told.items() if any(not one.trouble for one in sections.values())]
     if told and not reached:
@@ -89,7 +92,13 @@ def _world(bench: Bench, chosen: Sequence[Check]) -> World:
             not_done="nothing was decided",
             next_step="are the hosts up? For the lab: secondsite lab status",
         )
-    return World(estate=bench.estate, now=bench.clock.now(), hosts=told)
+    return World(estate=bench.estate, now=bench.clock.now(), hosts=told, outside=_outside(bench, chosen))
+
+
+def _outside(bench: Bench, chosen: Sequence[Check]) -> dict[str, Section]:
+    """See what the controller can see by itself; after the hosts told theirs, for tries show up in what hosts tell."""
+    wanted = {name for check in chosen for name in check.outside}
+    return {FLOWS: Section(value=FlowMatrix(bench.hands, bench.estate).try_all())} if FLOWS in wanted else {}
 
 
 def _roots(state: Path) -> str:

@@ -73,7 +73,8 @@ class World:
 class Check:
     """A probe with an expectation. ``reads`` are the sections it needs of hosts in ``groups`` (none: of every host).
 
-    ``judge`` yields what it finds; a check that found nothing to look at is unknown.
+    ``outside`` are the sections it needs of what the controller saw by itself. ``judge`` yields what it finds; a check
+    that found nothing to look at is unknown.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Check:
     reads: tuple[str, ...]
     groups: frozenset[str]
     judge: Callable[[World], Iterator[Finding]]
+    outside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

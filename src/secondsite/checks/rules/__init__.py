@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from ..model import Check
-from . import firewall, parity, services, tls
+from . import firewall, flows, parity, services, tls
 
-CHECKS: tuple[Check, ...] = (*services.CHECKS, *parity.CHECKS, *firewall.CHECKS, *tls.CHECKS)
+CHECKS: tuple[Check, ...] = (*services.CHECKS, *parity.CHECKS, *firewall.CHECKS, *flows.CHECKS, *tls.CHECKS)

@@ -32,6 +32,7 @@ class Words(TypedDict):
     commitments: str
     controls: str
     tags: NotRequired[str]
+    outside: NotRequired[str]
 
 
 def good(saw: str, *hosts: HostName) -> Finding:
@@ -130,6 +131,7 @@ def _check(
         reads=tuple(words["reads"].split()),
         groups=frozenset(groups.split()),
         judge=judge,
+        outside=tuple(words.get("outside", "").split()),
     )
 
 

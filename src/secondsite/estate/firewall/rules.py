@@ -27,6 +27,11 @@ def declared(estate: Estate) -> Firewall:
     return estate.firewall
 
 
+def edge_hosts(estate: Estate) -> frozenset[HostName]:
+    """Return the hosts through which sites are entered and left."""
+    return frozenset(host for edges in declared(estate).edges.values() for host in edges.hosts)
+
+
 def passages(estate: Estate) -> tuple[Passage, ...]:
     """Return everything that may pass, in the order of the declaration, after the controller's SSH."""
     firewall = declared(estate)

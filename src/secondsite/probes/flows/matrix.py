@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from ...errors import MeasurementError, SecondsiteError
+from ...errors import MeasurementError, SecondsiteError, Unreachable
 from ...estate.firewall.model import Answer, Matrix, Trial, Tried
-from ...estate.firewall.rules import trials
-from ...estate.model import Estate, HostName
+from ...estate.firewall.rules import edge_hosts, trials
+from ...estate.model import Estate, HostName, Protocol
 from ...run.ports import Hands
 from ..remote import flows
 from ..ship import ship
@@ -36,7 +36,11 @@ class FlowMatrix:
         self._hands, self._estate = hands, estate
 
     def try_all(self) -> Matrix:
-        """Try everything once, and what should have worked a second time, for a packet may be lost."""
+        """Try everything once, and what should have worked a second time, for a packet may be lost.
+
+        Raises:
+            Unreachable: no host could say what it saw; nothing was decided.
+        """
         hosts = tuple(self._estate.hosts)
         with ThreadPoolExecutor(max_workers=len(hosts) + 1) as pool:
             begun, blind = _each(pool, hosts, partial(witness.begin, self._hands))
@@ -45,7 +49,11 @@ class FlowMatrix:
                 tried |= self._try(pool, [trial for trial, one in tried.items() if _worth_another(one)], MORE_PATIENCE)
             finally:
                 seen, untold = _each(pool, tuple(begun), partial(witness.end, self._hands))
-        return Matrix(tried=tuple(_with(one, seen) for one in tried.values()), blind={**blind, **untold})
+        if not seen:
+            reasons = "; ".join(sorted({*blind.values(), *untold.values()}))[:400]
+            raise Unreachable(f"no host could say what it saw: {reasons}", not_done="nothing was decided")
+        edges = edge_hosts(self._estate)
+        return Matrix(tried=tuple(_with(one, seen, edges) for one in tried.values()), blind={**blind, **untold})
 
     def _try(self, pool: ThreadPoolExecutor, wanted: Sequence[Trial], patience: dt.timedelta) -> dict[Trial, Tried]:
         """Try from every source at once."""
@@ -102,14 +110,16 @@ def _each(
 
 
 def _worth_another(one: Tried) -> bool:
-    return one.trial.flow is not None and one.answer is Answer.SILENT
+    """Say whether a lost packet may explain it. Datagrams were sent twice, and need no answer: the target saw them."""
+    expected = one.trial.flow is not None and one.trial.packet.protocol is Protocol.TCP
+    return expected and one.answer is Answer.SILENT
 
 
-def _with(one: Tried, seen: Mapping[HostName, Witnessed]) -> Tried:
+def _with(one: Tried, seen: Mapping[HostName, Witnessed], edges: Collection[HostName]) -> Tried:
     """Add what hosts on the way saw."""
     packet = one.trial.packet
     key = (str(packet.source), str(packet.target), packet.protocol.value, packet.port)
-    crossed = frozenset(host for host, witnessed in seen.items() if key in witnessed.crossed)
+    crossed = frozenset(host for host in edges if host in seen and key in seen[host].crossed)
     target = seen.get(one.trial.target)
     if target is None:
         return replace(one, crossed=crossed)
