@@ -33,10 +33,11 @@ _CLOCK_SKEW = dt.timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """One authority of one site. ``name`` tells it from every other, also of the same site."""
+    """One authority of one site. ``name`` and ``common_name`` tell it from every other, also of the same site."""
 
     site: str
     name: str
+    common_name: str
     certificate: str
     public_key: str
     not_before: dt.datetime
@@ -223,8 +224,10 @@ def _authority(certificate: x509.Certificate, *, site: str) -> Authority:
     except x509.ExtensionNotFound:
         signs = False
     public = certificate.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    called = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return Authority(
         site=site,
+        common_name=str(called[0].value) if called else "",
         name=f"{site}-{certificate.fingerprint(hashes.SHA256()).hex()[:12]}",
         certificate=certificate.public_bytes(Encoding.PEM).decode("ascii"),
         public_key=public.decode("ascii"),

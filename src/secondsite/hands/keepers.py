@@ -125,7 +125,9 @@ class Steps:
         return Outcome(changed=self.authorities.begin(word(arguments, "site"), now=self.now()))
 
     def _activate(self, arguments: Json, _context: StepContext) -> Outcome:
-        return Outcome(changed=self.authorities.activate(word(arguments, "site")))
+        site = word(arguments, "site")
+        changed = self.authorities.activate(site)
+        return Outcome(changed=changed, detail={"issuer": self.authorities.signing(site).common_name})
 
     def _retire(self, arguments: Json, _context: StepContext) -> Outcome:
         return Outcome(changed=self.authorities.retire(word(arguments, "site")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..drill.ports import Clock
@@ -12,6 +13,7 @@ from ..run.functions import ActionFrom, whole, word, words
 from ..run.model import Json
 from ..run.ports import Hands, Outcome, Registry, StepContext
 from .customers import Customer, journey
+from .handshakes import declared_handshakes, reasons_not_rotated, shake_hands
 from .model import Hearing, SiteLoss
 from .reach import SiteWatch, serving_hosts, targets_for, try_silence
 
@@ -34,6 +36,8 @@ class Steps:
             "watch-site": ActionFrom(self._watch_site),
             "try-silence": ActionFrom(self._try_silence),
             "journey": ActionFrom(self._journey),
+            "handshakes": ActionFrom(self._handshakes),
+            "meet-listeners": ActionFrom(self._meet_listeners),
         }
         return Registry(actions=actions, probes={})
 
@@ -98,6 +102,31 @@ class Steps:
                     effect=Effect.APPLIED,
                 )
         return Outcome(changed=True, detail={"journeys": seen, "orders": [one["order"] for one in seen.values()]})
+
+    def _handshakes(self, arguments: Json, _context: StepContext) -> Outcome:
+        """Shake hands with every declared listener, from its peers.
+
+        Raises:
+            ActionError: one failed, or showed another authority's certificate than it must by now.
+            MeasurementError: a peer could not be asked.
+        """
+        issuers, known = arguments.get("issuers"), arguments.get("known", [])
+        if not isinstance(issuers, Mapping) or not isinstance(known, list):
+            raise ActionError("argument issuers must be an object, and known a list", effect=Effect.NONE)
+        met = shake_hands(self.hands, declared_handshakes(self.estate))
+        wanted = {str(site): str(name) for site, name in issuers.items()}
+        reasons = list(reasons_not_rotated(met, estate=self.estate, issuers=wanted, known=[str(one) for one in known]))
+        if reasons:
+            raise ActionError("; ".join(reasons), effect=Effect.NONE, next_step="secondsite runs resume")
+        return Outcome(changed=False, detail={"handshakes": len(met), "issuers": sorted({one.issuer for one in met})})
+
+    def _meet_listeners(self, _arguments: Json, _context: StepContext) -> Outcome:
+        """Note what fails before anything is changed: an authority that ended is a reason to rotate, not to stop."""
+        met = shake_hands(self.hands, declared_handshakes(self.estate))
+        failing = [one for one in met if one.trouble]
+        return Outcome(
+            changed=False, detail={"failing": [one.place for one in failing], "why": sorted(map(str, failing))}
+        )
 
     def _service(self, arguments: Json) -> Service:
         name = word(arguments, "service")

@@ -25,6 +25,7 @@ def authority(**changed: object) -> Authority:
     words: dict[str, object] = {
         "site": "dc1",
         "name": "dc1-0",
+        "common_name": "authority of dc1",
         "certificate": "",
         "public_key": "",
         "not_before": NOW,
