@@ -73,7 +73,8 @@ class DrillReplication:
 
     def hold_back(self, workload: WorkloadName, *, at: SiteName) -> None:
         """Stop the copy at ``at`` from receiving."""
-        self._holds.hold(self._member(workload, at), port=self.bench.clusters[workload].cluster.port)
+        port = int(self.bench.estate.workloads[workload].settings["port"])
+        self._holds.hold(self._member(workload, at), port=port)
 
     def let_go(self, workload: WorkloadName, *, at: SiteName) -> None:
         """Take the hold back."""
@@ -81,7 +82,7 @@ class DrillReplication:
 
     def held(self) -> Sequence[str]:
         """Name every hold in force, and every node where that could not be asked."""
-        nodes = {node for cluster in self.bench.clusters.values() for node in cluster.cluster.members}
+        nodes = {node for adapter in self.bench.adapters.values() for node in adapter.nodes}
         return [said for node in sorted(nodes) if (said := self._hold_at(node))]
 
     def final_read(self, workload: WorkloadName) -> FinalRead:
@@ -90,15 +91,15 @@ class DrillReplication:
         Raises:
             MeasurementError: no writer, more than one, or a node that can't be asked.
         """
-        cluster = self.bench.clusters[workload]
+        adapter = self.bench.adapters[workload]
         try:
-            writers = cluster.writers()
+            writers = adapter.writers()
             if len(writers) != 1:
                 raise MeasurementError(f"{workload} has {len(writers)} writers: {', '.join(writers) or 'none'}")
-            found = cluster.ids(writers[0])
+            found = adapter.ids(writers[0])
         except Unreachable as error:
             raise MeasurementError(f"not every node of {workload} could be asked: {error.what}") from error
-        asked = self._asked()
+        asked = self._asked("markers" if self.bench.estate.workloads[workload].takes_markers else "requests")
         return FinalRead(
             workload=workload,
             node=HostName(writers[0]),
@@ -106,8 +107,8 @@ class DrillReplication:
             read_at=self.bench.clock.monotonic(),
         )
 
-    def _asked(self) -> frozenset[str]:
-        lines = (self.records.folder / "requests.jsonl").read_text().splitlines()
+    def _asked(self, kind: str) -> frozenset[str]:
+        lines = (self.records.folder / f"{kind}.jsonl").read_text().splitlines()
         return frozenset(str(json.loads(line).get("id")) for line in lines)
 
     def _hold_at(self, node: str) -> str:
@@ -140,8 +141,8 @@ class DrillIsolation:
         network = estate.sites[origin].network
         held_by_target = [
             name
-            for name, cluster in self.bench.clusters.items()
-            if cluster.lease().leader == estate.workloads[name].members[target]
+            for name, adapter in self.bench.adapters.items()
+            if adapter.lease().leader == estate.workloads[name].members[target]
         ]
         if held_by_target or network is None:
             return

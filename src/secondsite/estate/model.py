@@ -87,6 +87,11 @@ class Workload:
     is_control_arm: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def takes_markers(self) -> bool:
+        """Say whether customers do not write to it themselves, so that a drill plants markers to count its loss by."""
+        return self.adapter == "store"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:

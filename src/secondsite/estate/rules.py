@@ -10,7 +10,7 @@ from typing import TypeVar
 from .model import CONTROL, Estate, Firewall, Flow, HostName, SiteKind, SiteName, Workload, Zone
 
 INJECTIONS = frozenset({"cut-power", "cut-link", "hold-replication"})
-ADAPTERS = frozenset({"patroni"})
+ADAPTERS = frozenset({"patroni", "store"})
 SHORTEST_SILENCE = dt.timedelta(milliseconds=500)
 LONGEST_SILENCE = dt.timedelta(minutes=5)
 FEWEST_QUORUM_SITES = 3

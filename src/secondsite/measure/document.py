@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import Problem
-from .model import DrillResult, Gaps, ObjectiveResult, RuleResult
+from .model import DrillResult, Gaps, MarkerCounts, ObjectiveResult, RuleResult
 
 SCHEMA_VERSION = 1
 EXIT_CODES = {"passed": 0, "failed": 3, "aborted": 5, "inconclusive": 8}
@@ -23,6 +23,16 @@ def _objective(result: ObjectiveResult) -> dict[str, object]:
         "rpo_s": _seconds(result.rpo),
         "rpa_s": _seconds(result.rpa),
         "finding": result.finding.value,
+    }
+
+
+def _markers(counts: MarkerCounts) -> dict[str, object]:
+    return {
+        "workload": counts.workload,
+        "acknowledged": counts.acknowledged,
+        "lost": counts.lost,
+        "unknown": counts.unknown,
+        "unexplained": counts.unexplained,
     }
 
 
@@ -83,6 +93,7 @@ def to_document(result: DrillResult, *, report: str | None = None, evidence: str
             "recovered": writes.recovered,
             "control_acknowledged": writes.control_acknowledged,
         },
+        **({"markers": [_markers(counts) for counts in result.markers]} if result.markers else {}),
         "requests": {"total": result.requests_total, "failed": result.requests_failed},
         "times": _times(result),
         "return": _gaps(result.return_gaps),

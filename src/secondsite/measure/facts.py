@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import Problem
+from .markers import marker_restoration, marker_writes, problems_with_markers, reason_to_doubt
 from .milestones import Milestones, between, failover_events, find_milestones, impossible_orders
 from .model import (
     Arm,
@@ -123,10 +125,13 @@ def objective(
     found: Restoration | None,
 ) -> ObjectiveResult:
     """Measure one workload against its promise."""
-    arm = arm_writes(records, workload.arm)
+    planted = workload.arm is Arm.MARKER
+    arm = marker_writes(records, workload.name) if planted else arm_writes(records, workload.arm)
     rpa = arm.lost_span(fault) if arm and fault is not None else None
     rto = judge_rto(workload, found, fault, time_to_establish_absence(workload.rto, promised.service_level))
-    doubt = read_on_the_single_writer(records, promised, workload.arm)
+    doubt = (
+        reason_to_doubt(records, workload) if planted else read_on_the_single_writer(records, promised, workload.arm)
+    )
     if arm is not None and not arm.acknowledged:
         doubt = "no write was acknowledged"
     rpo = judge_rpo(workload, arm, rpa, doubt)
@@ -141,6 +146,20 @@ def objective(
         rpo_status=rpo,
         finding=worst([rto, rpo]),
         doubt=doubt if rpo is Status.NOT_MEASURED else "",
+    )
+
+
+def _restoration_of(
+    workload: PromisedWorkload,
+    records: Records,
+    promised: Promised,
+    milestones: Milestones,
+    found: Mapping[Arm, Restoration],
+) -> Restoration | None:
+    if workload.arm is not Arm.MARKER:
+        return found.get(workload.arm)
+    return marker_restoration(
+        records, promised, workload.name, since=milestones.fault_begun, until=milestones.failback_started
     )
 
 
@@ -225,6 +244,11 @@ def _requests_stated(records: Records) -> tuple[Problem, ...]:
     return (Problem(file="requests.jsonl", line=None, pointer="", what=what),)
 
 
+def _markers_stated(records: Records) -> object:
+    stopped = next((event for event in records.events or () if event.event == "traffic-stopped"), None)
+    return stopped.detail.get("markers") if stopped else dict(Counter(one.workload for one in records.markers or ()))
+
+
 def gather(records: Records, promised: Promised) -> Facts:
     """Work out every fact from the records."""
     milestones = find_milestones(records.events)
@@ -238,6 +262,7 @@ def gather(records: Records, promised: Promised) -> Facts:
         *too_late_to_judge(main),
         *too_late_to_judge(control),
         *_requests_stated(records),
+        *problems_with_markers(records, _markers_stated(records)),
     )
     return Facts(
         records=records,
@@ -246,7 +271,13 @@ def gather(records: Records, promised: Promised) -> Facts:
         restorations=found,
         returned=find_return(records, promised, milestones),
         objectives=tuple(
-            objective(workload, promised, records, fault=milestones.fault_begun, found=found.get(workload.arm))
+            objective(
+                workload,
+                promised,
+                records,
+                fault=milestones.fault_begun,
+                found=_restoration_of(workload, records, promised, milestones, found),
+            )
             for workload in promised.workloads
         ),
         writes=count_writes(main, control),

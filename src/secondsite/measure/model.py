@@ -23,10 +23,14 @@ class Kind(enum.Enum):
 
 
 class Arm(enum.Enum):
-    """Main: what is judged. Control: the asynchronous arm whose loss must be seen."""
+    """Main: what is judged. Control: the asynchronous arm whose loss must be seen.
+
+    Marker: a workload that customers do not write to; markers planted in it during the drill stand for its writes.
+    """
 
     MAIN = "main"
     CONTROL = "control"
+    MARKER = "marker"
 
 
 class Outcome(enum.Enum):
@@ -104,6 +108,28 @@ class Request:
     db: str | None
     address: str | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marker:
+    """One planted write: due at ``t0``, answered or given up at ``t1`` by ``node``."""
+
+    t0: Instant
+    t1: Instant
+    workload: str
+    id: str
+    outcome: Outcome
+    node: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkersKept:
+    """The one final read of one workload's markers on its single writer."""
+
+    workload: str
+    node: str
+    read_at: Instant
+    ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +295,8 @@ class Records:
     limitations: tuple[str, ...] | None
     approvals: Approvals | None
     problems: tuple[Problem, ...]
+    markers: tuple[Marker, ...] | None = ()
+    kept: tuple[MarkersKept, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,6 +353,17 @@ class ObjectiveResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarkerCounts:
+    """Counts of one workload's distinct markers; None: not measured."""
+
+    workload: str
+    acknowledged: int | None
+    lost: int | None
+    unknown: int | None
+    unexplained: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleResult:
     """One rule of the verdict, applied."""
 
@@ -358,3 +397,4 @@ class DrillResult:
     limitations: tuple[str, ...]
     rules: tuple[RuleResult, ...]
     problems: tuple[Problem, ...]
+    markers: tuple[MarkerCounts, ...] = ()

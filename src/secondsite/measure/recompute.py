@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .facts import gather
-from .model import DrillResult, Gaps, Outcome, Records, RuleResult, Status, Times, Verdict, Writes
+from .markers import count_markers
+from .model import Arm, DrillResult, Gaps, Outcome, Records, RuleResult, Status, Times, Verdict, Writes
 from .rules import apply_rules, verdict_of
 
 
@@ -68,4 +69,7 @@ def recompute(records: Records) -> DrillResult:
         limitations=records.limitations or (),
         rules=rules,
         problems=facts.problems,
+        markers=tuple(
+            count_markers(records, workload) for workload in records.promised.workloads if workload.arm is Arm.MARKER
+        ),
     )

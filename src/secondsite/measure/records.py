@@ -26,8 +26,11 @@ from .model import (
     FinalRead,
     Instant,
     Kind,
+    Marker,
+    MarkersKept,
     Outcome,
     Phase,
+    Promised,
     Records,
     Request,
     SteadyCheck,
@@ -44,6 +47,8 @@ FILES = (
     "final.jsonl",
     "steps.jsonl",
     "steady.jsonl",
+    "markers.jsonl",
+    "kept.jsonl",
     "promised.json",
     "silence.json",
     "clocks.json",
@@ -266,6 +271,63 @@ def _final(reader: Reader) -> tuple[FinalRead, ...] | None:
     return tuple(reads)
 
 
+def _marker(fields: Fields) -> Marker:
+    t0, t1 = fields.instant("t0"), fields.instant("t1")
+    if t1 < t0:
+        raise Malformed(f"answered at {t1} before it was due at {t0}")
+    return Marker(
+        t0=t0,
+        t1=t1,
+        workload=fields.text("workload"),
+        id=fields.text("id"),
+        outcome=fields.word("outcome", Outcome),
+        node=fields.text_or_none("node"),
+    )
+
+
+def _markers(reader: Reader) -> tuple[Marker, ...] | None:
+    """Read markers; the same one recorded twice is a problem and is kept once."""
+    numbered = reader.lines("markers.jsonl", _marker)
+    if numbered is None:
+        return None
+    first_seen: dict[Marker, int] = {}
+    for number, marker in numbered:
+        if marker in first_seen:
+            reader.note("markers.jsonl", number, f"repeats line {first_seen[marker]}")
+        else:
+            first_seen[marker] = number
+    return tuple(first_seen)
+
+
+def _kept_line(fields: Fields) -> tuple[str, str, str | None, Instant | None, int | None]:
+    workload, node = fields.text("workload"), fields.text("node")
+    if "read_at" in fields.all:
+        return workload, node, None, fields.instant("read_at"), fields.count("rows")
+    return workload, node, fields.text("id"), None, None
+
+
+def _kept(reader: Reader) -> tuple[MarkersKept, ...] | None:
+    """Read the final reads; a workload read twice, on two nodes, or with another number than stated is left out."""
+    numbered = reader.lines("kept.jsonl", _kept_line)
+    if numbered is None:
+        return None
+    reads: list[MarkersKept] = []
+    for workload in dict.fromkeys(line[0] for _, line in numbered):
+        mine = [line for _, line in numbered if line[0] == workload]
+        heads = [(line[3], line[4]) for line in mine if line[3] is not None]
+        ids = tuple(line[2] for line in mine if line[2] is not None)
+        nodes = {line[1] for line in mine}
+        if len(heads) != 1 or len(nodes) != 1 or heads[0][1] != len(ids) or heads[0][0] is None:
+            reader.note("kept.jsonl", None, f"the final read of {workload:.80} does not state what it holds")
+        else:
+            reads.append(MarkersKept(workload=workload, node=nodes.pop(), read_at=heads[0][0], ids=ids))
+    return tuple(reads)
+
+
+def _are_markers_promised(promised: Promised | None) -> bool:
+    return promised is not None and any(workload.arm is Arm.MARKER for workload in promised.workloads)
+
+
 def _plain(numbered: list[tuple[int, Noun]] | None) -> tuple[Noun, ...] | None:
     return None if numbered is None else tuple(noun for _, noun in numbered)
 
@@ -277,7 +339,9 @@ def read_records(files: Mapping[str, bytes]) -> Records:
         files: Content by file name (``FILES``); other names are ignored here, the manifest covers them.
     """
     reader = Reader(files)
-    promised = files.get("promised.json")
+    content = files.get("promised.json")
+    promised = reader.document("promised.json", parse_promised)
+    planted = _are_markers_promised(promised)  # drills of estates without such workloads have no such files
     return Records(
         requests=_requests(reader),
         writability=_writability(reader),
@@ -285,8 +349,10 @@ def read_records(files: Mapping[str, bytes]) -> Records:
         final=_final(reader),
         steps=_plain(reader.lines("steps.jsonl", _step)),
         steady=_plain(reader.lines("steady.jsonl", _steady)),
-        promised=reader.document("promised.json", parse_promised),
-        promised_sha256=None if promised is None else hashlib.sha256(promised).hexdigest(),
+        markers=_markers(reader) if planted else (),
+        kept=_kept(reader) if planted else (),
+        promised=promised,
+        promised_sha256=None if content is None else hashlib.sha256(content).hexdigest(),
         silence=reader.document("silence.json", parse_silence),
         clocks=reader.document("clocks.json", parse_clocks),
         limitations=reader.document("limitations.json", limitations_from),

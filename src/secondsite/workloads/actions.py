@@ -9,14 +9,14 @@ from ..estate.model import WorkloadName
 from ..run.functions import ActionFrom, ProbeFrom, flag, word
 from ..run.model import Json
 from ..run.ports import Action, Outcome, Registry, StepContext
-from .patroni import PatroniCluster
+from .ports import WorkloadAdapter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """What the steps below work with: every cluster by its workload's name."""
+    """What the steps below work with: every workload's adapter."""
 
-    clusters: Mapping[WorkloadName, PatroniCluster]
+    adapters: Mapping[WorkloadName, WorkloadAdapter]
 
     def registry(self) -> Registry:
         """Name every action and probe."""
@@ -30,11 +30,12 @@ class Steps:
             "rebuild": ActionFrom(self._rebuild),
             "catch-up": ActionFrom(self._catch_up),
             "read-writability": ActionFrom(self._read_writability),
+            "verify-workload": ActionFrom(self._verify),
         }
 
     def _read_lease(self, arguments: Json, _context: StepContext) -> Outcome:
         old, new = word(arguments, "old"), word(arguments, "new")
-        lease = self._cluster(arguments).lease(avoiding=(old,))
+        lease = self._adapter(arguments).lease(avoiding=(old,))
         in_sync = lease.sync_leader == old and new in lease.in_sync
         saw = f"leader {lease.leader}, in sync {list(lease.in_sync)}, read at {lease.read_at}"
         taken_by_new = lease.leader == new
@@ -42,31 +43,32 @@ class Steps:
         return Outcome(changed=False, detail={"ok": ok, "saw": saw, "leader": lease.leader, "in_sync": in_sync})
 
     def _promote(self, arguments: Json, _context: StepContext) -> Outcome:
-        self._cluster(arguments).promote(old=word(arguments, "old"), new=word(arguments, "new"))
+        self._adapter(arguments).promote(old=word(arguments, "old"), new=word(arguments, "new"))
         return Outcome(changed=True, detail={"writable": True})
 
     def _promoted(self, arguments: Json, _context: StepContext) -> bool:
-        return self._cluster(arguments).is_writable(word(arguments, "new"))
+        return self._adapter(arguments).is_writable(word(arguments, "new"))
 
     def _switchover(self, arguments: Json, _context: StepContext) -> Outcome:
-        self._cluster(arguments).switchover(old=word(arguments, "old"), new=word(arguments, "new"))
+        self._adapter(arguments).demote(word(arguments, "old"), successor=word(arguments, "new"))
         return Outcome(changed=True)
 
     def _rebuild(self, arguments: Json, _context: StepContext) -> Outcome:
-        self._cluster(arguments).rebuild(word(arguments, "host"), leader=word(arguments, "leader"))
+        self._adapter(arguments).rejoin(word(arguments, "host"), leader=word(arguments, "leader"))
         return Outcome(changed=True)
 
     def _catch_up(self, arguments: Json, context: StepContext) -> Outcome:
-        cluster, node = self._cluster(arguments), word(arguments, "host")
-        within = context.timeout / 2
-        cluster.wait_streaming(node, leader=word(arguments, "leader"), within=within)
-        if cluster.cluster.synchronous:
-            cluster.wait_in_sync(node, within=within)
-        return Outcome(changed=False, detail={"ok": True, "saw": f"{node} streams and holds everything"})
+        adapter, node = self._adapter(arguments), word(arguments, "host")
+        adapter.catch_up(node, leader=word(arguments, "leader"), within=context.timeout / 2)
+        return Outcome(changed=False, detail={"ok": True, "saw": f"{node} follows and holds everything"})
+
+    def _verify(self, arguments: Json, _context: StepContext) -> Outcome:
+        self._adapter(arguments).verify(word(arguments, "host"))
+        return Outcome(changed=False, detail={"ok": True, "saw": "a write was accepted"})
 
     def _read_writability(self, arguments: Json, _context: StepContext) -> Outcome:
-        writable = self._cluster(arguments).is_writable(word(arguments, "host"))
+        writable = self._adapter(arguments).is_writable(word(arguments, "host"))
         return Outcome(changed=False, detail={"writable": writable})
 
-    def _cluster(self, arguments: Json) -> PatroniCluster:
-        return self.clusters[WorkloadName(word(arguments, "workload"))]
+    def _adapter(self, arguments: Json) -> WorkloadAdapter:
+        return self.adapters[WorkloadName(word(arguments, "workload"))]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ..errors import ActionError, ActionTimeout, Effect, MeasurementError, Unreachable
 from ..run.ports import Hands
+from .model import Lag, Lease, Role
 
 _SHORT = dt.timedelta(seconds=5)
 _LONG = dt.timedelta(seconds=120)
@@ -30,16 +31,6 @@ _REFUSALS = (
 _READ_LIMIT = 64 << 20
 _SWITCHED = "Successfully switched over"
 _SWITCH_WITHIN_S = 45.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """What the quorum says of one cluster, read linearizably."""
-
-    read_at: str
-    leader: str | None
-    in_sync: tuple[str, ...]
-    sync_leader: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +57,16 @@ class PatroniCluster:
         self._hands = hands
         self._monotonic = monotonic
         self._sleep = sleep
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Every node of the cluster."""
+        return self.cluster.members
+
+    @property
+    def loses_nothing(self) -> bool:
+        """Say whether the cluster acknowledges only what a standby holds too."""
+        return self.cluster.synchronous
 
     def lease(self, *, avoiding: Sequence[str] = ()) -> Lease:
         """Read leader and in-sync record linearizably, from a member that isn't on one of the hosts to avoid.
@@ -131,31 +132,60 @@ class PatroniCluster:
             return False
         raise MeasurementError(f"{node}: whether it accepts writes is not known: {result.stderr.strip()[-300:]}")
 
-    def switchover(self, *, old: str, new: str) -> None:
-        """Move the writer while both are healthy; return when ``new`` accepts a write.
+    def role(self, node: str) -> Role:
+        """Ask the node's own database.
+
+        Raises:
+            MeasurementError: it does not answer.
+        """
+        ended = self._hands.run(node, self._psql("SELECT pg_is_in_recovery()"), timeout=_SHORT, accept=(0, 1, 2, 3))
+        if ended.stdout.strip() not in ("t", "f"):
+            raise MeasurementError(
+                f"{node}: what it is for {self.cluster.scope} is not known: {ended.stderr.strip()[-300:]}"
+            )
+        return Role.STANDBY if ended.stdout.strip() == "t" else Role.PRIMARY
+
+    def lag(self, node: str, *, leader: str) -> Lag:
+        """Compare both ends' positions: a standby that lost its leader believes that it is up to date.
+
+        Raises:
+            MeasurementError: the leader knows of no such standby.
+        """
+        sql = (
+            "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint,"  # noqa: S608  node: a host name
+            " coalesce(extract(epoch FROM replay_lag), 0) FROM pg_stat_replication"
+            f" WHERE application_name = '{node}'"
+        )
+        found = self._hands.run(leader, self._psql(sql), timeout=_SHORT).stdout.strip().split("|")
+        if len(found) != len(("bytes", "seconds")):
+            raise MeasurementError(f"{leader} knows of no standby {node} of {self.cluster.scope}")
+        return Lag(nbytes=int(found[0]), seconds=float(found[1]), observed_at=self._monotonic())
+
+    def demote(self, old: str, *, successor: str) -> None:
+        """Move the writer while both are healthy; return when the successor accepts a write.
 
         ``patronictl`` ends with 0 also when Patroni refused, as it does while a rebuilt copy is not yet listed as a
         candidate. A refusal changes nothing, so it is asked again for a while.
 
         Raises:
             ActionError: Patroni refused until the end (nothing was changed).
-            ActionTimeout: it switched, and ``new`` accepted no write in time.
+            ActionTimeout: it switched, and the successor accepted no write in time.
         """
-        words = ["switchover", self.cluster.scope, "--leader", old, "--candidate", new, "--force"]
+        words = ["switchover", self.cluster.scope, "--leader", old, "--candidate", successor, "--force"]
         deadline = self._monotonic() + _SWITCH_WITHIN_S
-        while _SWITCHED not in (said := self._patronictl(new, words, accept=(0, 1))):
-            if self.lease().leader == new:
+        while _SWITCHED not in (said := self._patronictl(successor, words, accept=(0, 1))):
+            if self.lease().leader == successor:
                 break
             if self._monotonic() > deadline:
                 raise ActionError(
-                    f"{self.cluster.scope}: Patroni refused to switch from {old} to {new}: {said.strip()[-300:]}",
+                    f"{self.cluster.scope}: Patroni refused to switch from {old} to {successor}: {said.strip()[-300:]}",
                     effect=Effect.NONE,
                     next_step="look at the cluster: patronictl list",
                 )
             self._sleep(1.0)
-        self.wait_writable(new, within=dt.timedelta(seconds=30))
+        self.wait_writable(successor, within=dt.timedelta(seconds=30))
 
-    def rebuild(self, node: str, *, leader: str) -> None:
+    def rejoin(self, node: str, *, leader: str) -> None:
         """Make the node's copy anew from the leader; return when it streams.
 
         Raises:
@@ -185,6 +215,25 @@ class PatroniCluster:
     def wait_in_sync(self, node: str, *, within: dt.timedelta) -> None:
         """Return when the quorum records the node as in sync."""
         self._wait(lambda: node in self.lease().in_sync, f"{node} is not recorded as in sync", within)
+
+    def catch_up(self, node: str, *, leader: str, within: dt.timedelta) -> None:
+        """Return when the node holds everything and, in a synchronous cluster, the quorum says so.
+
+        Raises:
+            ActionTimeout: it did not in time.
+        """
+        self.wait_streaming(node, leader=leader, within=within)
+        if self.cluster.synchronous:
+            self.wait_in_sync(node, within=within)
+
+    def verify(self, node: str) -> None:
+        """Use the cluster at its leader.
+
+        Raises:
+            ActionError: it refuses a write.
+        """
+        if not self.is_writable(node):
+            raise ActionError(f"{node} refuses a write to {self.cluster.scope}", effect=Effect.NONE)
 
     def writers(self) -> tuple[str, ...]:
         """Name every node that accepts a write now. A node that can't be asked raises: unknown is not *none*."""
