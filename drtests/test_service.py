@@ -60,6 +60,25 @@ def test_both_sites_prove_their_name_with_tls_that_lasts_30_days(host: Host, fac
     assert all("will not expire" in shown for shown in seen.values())
 
 
+@pytest.mark.on("store")
+def test_what_is_stored_is_written_at_home_and_copied_to_the_other_site(host: Host, facts: Facts, saw: Saw) -> None:
+    known = json.loads(host.check_output("storectl status"))
+    seen = {}
+    for workload in facts["stored"]:
+        found = known["workloads"][workload["name"]]
+        at_home = known["host"] == workload["home_host"]
+        seen[workload["name"]] = (found["role"], found["lag_s"], found["in_sync"], found["trouble"])
+        saw(seen)
+        assert found["role"] == ("primary" if at_home else "standby")
+        assert found["writable"] is at_home
+        assert found["trouble"] == ""
+        if not at_home:
+            assert found["through_epoch"] == found["epoch"]
+            assert found["lag_s"] <= max(workload["rpo_s"], 5)
+        if workload["in_sync"]:
+            assert found["in_sync"]
+
+
 @pytest.mark.on("database")
 def test_each_cluster_has_one_leader_at_home_and_a_standby_that_follows(host: Host, facts: Facts, saw: Saw) -> None:
     seen = {}

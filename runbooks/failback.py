@@ -10,9 +10,13 @@ from secondsite.plan import (
     SiteKind,
     Workload,
     call,
+    catch_up_by_hand,
     guard,
+    read_writability_by_hand,
+    rebuild_by_hand,
     runbook,
     seconds,
+    switch_by_hand,
 )
 
 
@@ -35,9 +39,10 @@ def failback(estate: Estate, plan: PlanBuilder) -> None:
     for workload in estate.workloads.values():
         _rebuild(estate, plan, workload)
     for service in estate.services:
-        _open_home(estate, plan, service)
+        _open_home(plan, service)
     for workload in estate.workloads.values():
-        _switch_home(plan, workload, services=estate.services)
+        using = tuple(service for service in estate.services if workload.name in service.workloads)
+        _switch_home(plan, workload, services=using)
     for service in estate.services:
         _customers_home(estate, plan, service)
 
@@ -52,7 +57,7 @@ def _require_unwritable(plan: PlanBuilder, workload: Workload) -> None:
         after=("reach",),
         reads_only=True,
         timeout=seconds(10),
-        by_hand=f"On {node}: try to insert a row and roll it back. It must be refused.",
+        by_hand=read_writability_by_hand(workload, node=node),
     )
 
 
@@ -86,7 +91,7 @@ def _rebuild(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
         repeatable=True,
         timeout=seconds(300),
         expected=seconds(8),
-        by_hand=f"On {leader}: patronictl reinit {workload.settings['scope']} {node}",
+        by_hand=rebuild_by_hand(workload, node=node, leader=leader),
     )
     plan.step(
         f"catch-up-{workload.name}",
@@ -96,19 +101,18 @@ def _rebuild(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
         after=(f"rebuild-{workload.name}",),
         reads_only=True,
         timeout=seconds(300),
-        by_hand=f"patronictl list: {node} streams, its lag is 0"
-        + (", and it is the Sync Standby." if not workload.objectives.rpo else "."),
+        by_hand=catch_up_by_hand(workload, node=node),
     )
 
 
-def _open_home(estate: Estate, plan: PlanBuilder, service: Service) -> None:
+def _open_home(plan: PlanBuilder, service: Service) -> None:
     home = service.members[plan.target]
     plan.step(
         f"open-{service.name}",
         title=f"Open {service.name} at {home}",
         call=call("open-service", service=service.name, host=home),
         hosts=(home,),
-        after=tuple(f"catch-up-{name}" for name in estate.workloads),
+        after=tuple(f"catch-up-{name}" for name in service.workloads),
         probe=call("service-open", service=service.name, host=home),
         repeatable=True,
         undo=call("close-service", service=service.name, host=home),
@@ -124,13 +128,17 @@ def _switch_home(plan: PlanBuilder, workload: Workload, *, services: tuple[Servi
         title=f"Switch {workload.name} over to {plan.target}",
         call=call("switchover", workload=workload.name, old=old, new=new),
         hosts=(new, old),
-        after=(*(f"open-{service.name}" for service in services), f"catch-up-{workload.name}"),
+        after=(
+            *(f"open-{service.name}" for service in services),
+            *(f"switch-{name}" for name in workload.depends_on),
+            f"catch-up-{workload.name}",
+        ),
         guards=(guard("found-ok", on=(f"catch-up-{workload.name}",)),),
         probe=call("promoted", workload=workload.name, new=new),
         undo=call("switchover", workload=workload.name, old=new, new=old),
         timeout=seconds(120),
         expected=seconds(3),
-        by_hand=f"patronictl switchover {workload.settings['scope']} --leader {old} --candidate {new}",
+        by_hand=switch_by_hand(workload, old=old, new=new),
     )
 
 

@@ -13,8 +13,11 @@ from secondsite.plan import (
     call,
     gate,
     guard,
+    promote_by_hand,
+    read_lease_by_hand,
     runbook,
     seconds,
+    verify_by_hand,
 )
 
 
@@ -143,8 +146,7 @@ def _promote(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
         after=("authorise",),
         reads_only=True,
         timeout=seconds(15),
-        by_hand=f"secondsite-etcdctl get --prefix /service/{workload.settings['scope']}/ : the leader must be {old}"
-        + ("." if loss_allowed else f", and {new} must be recorded as in sync."),
+        by_hand=read_lease_by_hand(workload, old=old, new=new),
     )
     plan.step(
         f"promote-{workload.name}",
@@ -156,9 +158,19 @@ def _promote(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
         probe=call("promoted", workload=workload.name, new=new),
         timeout=seconds(60),
         expected=seconds(1),
-        by_hand=f"One etcd transaction: if the leader is {old}, put the failover key naming {new} and delete the leader"
-        f" key. Then write a row on {new}.",
+        by_hand=promote_by_hand(workload, old=old, new=new),
     )
+    if workload.takes_markers:  # what customers use is used by the service's own verification
+        plan.step(
+            f"use-{workload.name}",
+            title=f"Write to {workload.name} at {plan.target}, and take it back",
+            call=call("verify-workload", workload=workload.name, host=new),
+            hosts=(new,),
+            after=(f"promote-{workload.name}",),
+            repeatable=True,
+            timeout=seconds(15),
+            by_hand=verify_by_hand(workload, node=new),
+        )
 
 
 def _redirect(estate: Estate, plan: PlanBuilder, service: Service) -> None:

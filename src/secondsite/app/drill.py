@@ -38,7 +38,7 @@ from .promised import promised
 from .runs import DrillRuns
 
 _EVIDENCE = ("records", "estate", "plans", "standing-order.json")
-_KINDS = ("requests", "writability", "events", "final", "steps", "steady")
+_KINDS = ("requests", "writability", "events", "final", "markers", "kept", "steps", "steady")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +170,7 @@ class _DrillRun:
             traffic=instruments.traffic,
             view=self.view,
             writability=instruments.writability,
+            markers=instruments.markers,
         )
         drill_id = f"{folder.number}-{self.scenario.name}"
         plan = self._plan(self.scenario.runbook, self.scenario.origin, self.scenario.target)

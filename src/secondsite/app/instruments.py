@@ -13,7 +13,8 @@ from ..estate.model import Estate, HostName, SiteKind, SiteName, WorkloadName
 from ..probes.actions import JOURNEY_CUSTOMER
 from ..probes.clocks import document, read_clocks
 from ..probes.customers import Customer, CustomerTraffic
-from ..probes.writability import NodePoller, polled_clusters
+from ..probes.markers import Planter, planting_in
+from ..probes.writability import NodePoller, polled_workloads
 from ..store.records import RecordFolder
 from ..workloads.hold import ReplicationHold
 from .bench import Bench
@@ -46,10 +47,16 @@ class Instruments:
         """Every node of every workload."""
         return NodePoller(
             self.bench.hands,
-            polled_clusters(self.bench.estate),
+            polled_workloads(self.bench.estate),
             records=self.records,
             monotonic=self.bench.clock.monotonic,
         )
+
+    @cached_property
+    def markers(self) -> Planter | None:
+        """Markers in the workloads that customers do not write to, named after the folder of this drill's records."""
+        planting = planting_in(self.bench.estate, run=f"drill-{self.records.folder.parent.name}")
+        return Planter(self.bench.hands, planting, records=self.records) if planting is not None else None
 
     @cached_property
     def replication(self) -> DrillReplication:
@@ -60,7 +67,10 @@ class Instruments:
         """Compare the clocks of all recorders."""
         estate = self.bench.estate
         databases = [host for workload in estate.workloads.values() for host in workload.members.values()]
-        recorders: list[HostName] = list(dict.fromkeys([customers_of(estate)[0], *databases]))
+        planters = [
+            host.name for host in estate.hosts.values() if estate.sites[host.site].kind is SiteKind.HEADQUARTERS
+        ]
+        recorders: list[HostName] = list(dict.fromkeys([customers_of(estate)[0], *databases, *planters]))
         return document(read_clocks(self.bench.hands, recorders, monotonic=self.bench.clock.monotonic))
 
 

@@ -45,7 +45,7 @@ def promised(
         "workloads": [
             {
                 "name": workload.name,
-                "arm": "control" if workload.is_control_arm else "main",
+                "arm": "marker" if workload.takes_markers else "control" if workload.is_control_arm else "main",
                 "rto_s": workload.objectives.rto.total_seconds(),
                 "rpo_s": workload.objectives.rpo.total_seconds(),
                 "mtpd_s": workload.objectives.mtpd.total_seconds(),

@@ -18,6 +18,7 @@ from .ports import (
     Clock,
     Injector,
     Isolation,
+    Markers,
     Records,
     Replication,
     RunEnd,
@@ -51,6 +52,7 @@ class Kit:
     traffic: Traffic
     view: View
     writability: WritabilityWatch
+    markers: Markers | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,6 +104,8 @@ class Conductor:
         self.kit.view.phase("Customers arrive")
         self.kit.writability.start()
         self.kit.traffic.start(self.scenario.traffic)
+        if self.kit.markers is not None:
+            self.kit.markers.start()
         self._event("traffic-started")
         self._wait(self.scenario.warm_up.total_seconds())
         self._require_customers_served()
@@ -171,8 +175,7 @@ class Conductor:
 
     def _after(self) -> None:
         self.kit.view.phase("The final read, and steady state again")
-        recorded = self.kit.traffic.stop()
-        self._event("traffic-stopped", detail={"requests": recorded})
+        self._stop_traffic()
         for workload in self.estate.workloads:
             self._final_read(workload)
         self._event("final-read")
@@ -204,22 +207,29 @@ class Conductor:
             self.kit.isolation.lift_unless_promoted(origin=self.scenario.origin, target=self.scenario.target)
 
     def _stop_instruments(self) -> None:
-        recorded = self.kit.traffic.stop()
-        if recorded is not None:
-            self._event("traffic-stopped", detail={"requests": recorded})
+        self._stop_traffic()
         self.kit.writability.stop()
 
+    def _stop_traffic(self) -> None:
+        """End customers and markers, and state how many of each there were; once."""
+        planted = self.kit.markers.stop() if self.kit.markers is not None else None
+        recorded = self.kit.traffic.stop()
+        if recorded is not None:
+            stated: dict[str, object] = {"requests": recorded}
+            self._event("traffic-stopped", detail=stated | ({"markers": dict(planted)} if planted else {}))
+
     def _final_read(self, workload: WorkloadName) -> None:
+        marked = self.estate.workloads[workload].takes_markers
         arm = "control" if self.estate.workloads[workload].is_control_arm else "main"
         try:
             read = self.kit.replication.final_read(workload)
         except MeasurementError as error:
             self.kit.view.say(f"the final read of {workload} could not be made: {error}")
             return
-        head = {"arm": arm, "node": read.node, "read_at": read.read_at, "rows": len(read.ids)}
-        self.kit.records.append("final", head)
+        kind, of = ("kept", {"workload": workload}) if marked else ("final", {"arm": arm})
+        self.kit.records.append(kind, {**of, "node": read.node, "read_at": read.read_at, "rows": len(read.ids)})
         for found in read.ids:
-            self.kit.records.append("final", {"arm": arm, "node": read.node, "id": found})
+            self.kit.records.append(kind, {**of, "node": read.node, "id": found})
 
     def _require_steady(self, event: str, *, phase: str) -> None:
         results = self.kit.steady.check(home=self.scenario.origin)

@@ -141,6 +141,22 @@ class Traffic(Protocol):
         ...
 
 
+class Markers(Protocol):
+    """Plants markers in the workloads that customers do not write to."""
+
+    def start(self) -> None:
+        """Begin, and return when each workload took one; every marker becomes a record.
+
+        Raises:
+            MeasurementError: one took none in time.
+        """
+        ...
+
+    def stop(self) -> Mapping[str, object] | None:
+        """End, wait for the last answers, and return how many were planted by workload; None if it wasn't running."""
+        ...
+
+
 class WritabilityWatch(Protocol):
     """Polls every node of every workload for writability."""
 

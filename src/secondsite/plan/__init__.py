@@ -7,6 +7,15 @@ from __future__ import annotations
 
 from ..estate.model import Estate, Host, HostName, Service, Site, SiteKind, SiteName, Workload, WorkloadName
 from .builder import PlanBuilder, Runbook, call, gate, guard, result_of, runbook, seconds
+from .manual import (
+    catch_up_by_hand,
+    promote_by_hand,
+    read_lease_by_hand,
+    read_writability_by_hand,
+    rebuild_by_hand,
+    switch_by_hand,
+    verify_by_hand,
+)
 from .model import Call, Gate, Guard, Intent, Plan, Step
 
 __all__ = [
@@ -28,9 +37,16 @@ __all__ = [
     "Workload",
     "WorkloadName",
     "call",
+    "catch_up_by_hand",
     "gate",
     "guard",
+    "promote_by_hand",
+    "read_lease_by_hand",
+    "read_writability_by_hand",
+    "rebuild_by_hand",
     "result_of",
     "runbook",
     "seconds",
+    "switch_by_hand",
+    "verify_by_hand",
 ]

@@ -112,6 +112,17 @@ class EstateChecks:
                     "synchronous": not workload.objectives.rpo,
                 }
                 for workload in self.estate.workloads.values()
+                if workload.adapter == "patroni"
+            ],
+            "stored": [
+                {
+                    "name": workload.name,
+                    "home_host": workload.members[home],
+                    "in_sync": not workload.objectives.rpo,
+                    "rpo_s": workload.objectives.rpo.total_seconds(),
+                }
+                for workload in self.estate.workloads.values()
+                if workload.takes_markers
             ],
         }
 

@@ -1,4 +1,4 @@
-"""Every node of every database workload, polled for whether it accepts writes, also while nobody can reach it."""
+"""Every node of every workload, polled for whether it accepts writes, also while nobody can reach it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from ..drill.ports import Records
 from ..errors import ActionError, Unreachable
-from ..estate.model import Estate, HostName, WorkloadName
+from ..estate.model import Estate, HostName, Workload, WorkloadName
 from ..run.ports import Hands, Stream
 from .customers import lines_to
 from .ship import ship
 
 EVERY = dt.timedelta(milliseconds=250)
+EVERY_STORED = dt.timedelta(milliseconds=400)
 STATES = ("writable", "read-only", "down")
 UNREACHABLE = "unreachable"
 _SILENT_AFTER_S = 0.8
@@ -32,15 +33,30 @@ class PolledCluster:
     database: str
 
 
-def polled_clusters(estate: Estate) -> Mapping[HostName, tuple[PolledCluster, ...]]:
-    """Return what to poll on each database host."""
-    found: dict[HostName, tuple[PolledCluster, ...]] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolledStore:
+    """One workload that several hosts' storekeepers keep."""
+
+    workload: WorkloadName
+
+
+Polled = PolledCluster | PolledStore
+
+
+def polled_workloads(estate: Estate) -> Mapping[HostName, tuple[Polled, ...]]:
+    """Return what to poll on each host that can hold a workload."""
+    found: dict[HostName, tuple[Polled, ...]] = {}
     for workload in estate.workloads.values():
-        words = workload.settings
-        cluster = PolledCluster(workload=workload.name, port=int(words["port"]), database=words["database"])
         for host in workload.members.values():
-            found[host] = (*found.get(host, ()), cluster)
+            found[host] = (*found.get(host, ()), _polled(workload))
     return found
+
+
+def _polled(workload: Workload) -> Polled:
+    if workload.takes_markers:
+        return PolledStore(workload=workload.name)
+    words = workload.settings
+    return PolledCluster(workload=workload.name, port=int(words["port"]), database=words["database"])
 
 
 class NodePoller:
@@ -49,7 +65,7 @@ class NodePoller:
     def __init__(
         self,
         hands: Hands,
-        clusters: Mapping[HostName, Sequence[PolledCluster]],
+        clusters: Mapping[HostName, Sequence[Polled]],
         *,
         records: Records,
         monotonic: Callable[[], float],
@@ -114,12 +130,18 @@ class NodePoller:
         return self._monotonic() - latest > _GIVE_UP_AFTER_S
 
     def _open(self, host: HostName) -> Stream:
-        argv = ship(self._hands, host, "writability", user="postgres")
-        clusters = [
-            {"workload": cluster.workload, "port": cluster.port, "database": cluster.database}
-            for cluster in self._clusters[host]
-        ]
-        order = {"node": host, "every_s": EVERY.total_seconds(), "clusters": clusters}
+        here = self._clusters[host]
+        order: dict[str, object] = {"node": host, "every_s": EVERY.total_seconds()}
+        if all(isinstance(one, PolledStore) for one in here):
+            argv = ship(self._hands, host, "stored")
+            order |= {"every_s": EVERY_STORED.total_seconds(), "workloads": [one.workload for one in here]}
+        else:
+            argv = ship(self._hands, host, "writability", user="postgres")
+            order["clusters"] = [
+                {"workload": one.workload, "port": one.port, "database": one.database}
+                for one in here
+                if isinstance(one, PolledCluster)
+            ]
         return self._hands.stream(host, argv, stdin=json.dumps(order) + "\n", on_line=lines_to(self._take(host)))
 
     def _take(self, host: HostName) -> Callable[[Mapping[str, object]], None]:

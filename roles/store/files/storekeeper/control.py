@@ -1,0 +1,115 @@
+"""What root on this host may ask of the storekeeper: JSON lines over a socket in /run."""
+
+from __future__ import annotations
+
+import json
+import os
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from .house import House, InDoubt, NotNow, NotSent
+from .kept import Kept
+from .quorum import Away
+
+SOCKET = Path("/run/storekeeper/control.sock")
+
+
+def serve(house: House, kept: Mapping[str, Kept]) -> None:
+    """Answer for ever."""
+    SOCKET.unlink(missing_ok=True)
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            words = json.loads(self.rfile.readline(65536))
+            try:
+                said = _VERBS[str(words.pop("verb"))](house, kept, **words)
+            except (NotNow, NotSent, Away, InDoubt, OSError, KeyError, TypeError) as error:
+                said = {"error": f"{type(error).__name__}: {error}", "in_doubt": isinstance(error, (Away, InDoubt))}
+            self.wfile.write(json.dumps(said).encode() + b"\n")
+
+    with socketserver.ThreadingUnixStreamServer(str(SOCKET), Handler) as server:
+        os.chmod(SOCKET, 0o660)
+        server.daemon_threads = True
+        server.serve_forever()
+
+
+def _status(house: House, _: Mapping[str, Kept]) -> Mapping[str, object]:
+    return house.status()
+
+
+def _refresh(house: House, kept: Mapping[str, Kept]) -> Mapping[str, object]:
+    house.refresh()
+    return _status(house, kept)
+
+
+def _try(house: House, kept: Mapping[str, Kept], *, workload: str) -> Mapping[str, object]:
+    """Try to write and take it back."""
+    try:
+        with house.writing(workload):
+            kept[workload].try_to_write()
+    except NotNow as error:
+        return {"writable": False, "why": str(error)}
+    return {"writable": True}
+
+
+def _copy(house: House, kept: Mapping[str, Kept], *, workload: str) -> Mapping[str, object]:
+    """Bring the other site's copy up to now, all of it."""
+    lease = house.lease(workload)
+    if lease is None or lease.primary != house.settings.host:
+        raise NotNow(f"{house.settings.host} is not the primary of {workload}")
+    kept[workload].copy(lease, whole=True)
+    return _status(house, kept)
+
+
+def _hand_over(house: House, kept: Mapping[str, Kept], *, workload: str, to: str) -> Mapping[str, object]:
+    """Close the door, bring the other site up to the last write, and give it the lease."""
+    lease = house.lease(workload)
+    if lease is None or lease.primary != house.settings.host:
+        raise NotNow(f"{house.settings.host} is not the primary of {workload}")
+    peer = house.settings.peer
+    if peer is None or peer.name != to:
+        raise NotNow(f"{to} is not the other site's host")
+    door = house.doors[workload]
+    door.close()
+    try:
+        kept[workload].copy(lease, whole=True)
+        now = house.lease(workload) or lease
+        if not house.swap(workload, expected=now, new=now.handed_to(to)):
+            raise NotNow("the lease has changed meanwhile; nothing was handed over")
+    except Away:
+        threading.Thread(target=_open_when_known, args=(house, workload), daemon=True).start()
+        raise
+    except BaseException:
+        door.open()
+        raise
+    door.open()
+    return {"handed_to": to, "epoch": lease.epoch + 1}
+
+
+def _open_when_known(house: House, workload: str) -> None:
+    """Keep the door closed until the quorum says whose the workload is: it may be the other site's already."""
+    while True:
+        try:
+            house.refresh()
+        except Away:
+            time.sleep(0.5)
+        else:
+            house.doors[workload].open()
+            return
+
+
+def _ids(_: House, kept: Mapping[str, Kept], *, workload: str) -> Mapping[str, object]:
+    return {"ids": list(kept[workload].ids())}
+
+
+_VERBS: Mapping[str, Callable[..., Mapping[str, object]]] = {
+    "status": _status,
+    "refresh": _refresh,
+    "try": _try,
+    "copy": _copy,
+    "hand-over": _hand_over,
+    "ids": _ids,
+}

@@ -1,0 +1,66 @@
+"""Try whether this host's storekeeper accepts writes: one file of plain Python, run on the host as root.
+
+Every attempt is a real write that the storekeeper takes back. The order is one line of JSON on standard input; each
+attempt is a JSON line on standard output; it stops when its standard input ends.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sys
+import threading
+import time
+
+SOCKET = "/run/storekeeper/control.sock"
+_TIMEOUT_S = 0.8
+_ONE_LINE_AT_A_TIME = threading.Lock()
+
+
+def attempt(workload: str) -> tuple[str, str]:
+    """Try to write; return writable, read-only or down, and why."""
+    try:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(_TIMEOUT_S)
+            line.connect(SOCKET)
+            line.sendall(json.dumps({"verb": "try", "workload": workload}).encode() + b"\n")
+            said = json.loads(line.makefile().readline())
+    except (OSError, ValueError) as error:
+        return "down", f"{type(error).__name__}: {error}"
+    if said.get("writable") is True:
+        return "writable", ""
+    if said.get("writable") is False:
+        return "read-only", ""
+    return "down", str(said.get("error", "it said nothing"))
+
+
+def poll(workload: str, *, node: str, every_s: float, stopping: threading.Event) -> None:
+    """Try again and again, by the clock, and say what was seen."""
+    due = time.monotonic()
+    while not stopping.is_set():
+        state, why = attempt(workload)
+        line = {"t": time.monotonic(), "node": node, "workload": workload, "state": state}
+        with _ONE_LINE_AT_A_TIME:
+            sys.stdout.write(json.dumps(line | ({"why": why} if why else {})) + "\n")
+            sys.stdout.flush()
+        due = max(due + every_s, time.monotonic())
+        stopping.wait(due - time.monotonic())
+
+
+def main() -> int:
+    """Poll every workload in a thread of its own."""
+    words = json.loads(sys.stdin.readline())
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    pace = {"node": words["node"], "every_s": words["every_s"], "stopping": stopping}
+    for workload in words["workloads"]:
+        threading.Thread(target=poll, args=(workload,), kwargs=pace, daemon=True).start()
+    while sys.stdin.readline():
+        pass
+    stopping.set()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
