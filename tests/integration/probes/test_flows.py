@@ -1,0 +1,88 @@
+"""What came of a connection, told from this machine's loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from secondsite.probes.remote.flows import Try, try_all
+
+SCRIPT = Path(__file__).parents[3] / "src" / "secondsite" / "probes" / "remote" / "flows.py"
+HERE = "127.0.0.1"
+
+
+@pytest.fixture
+def answering() -> Iterator[int]:
+    """A port that accepts, and one beside it that answers every datagram."""
+    with socket.create_server((HERE, 0)) as listening, socket.socket(type=socket.SOCK_DGRAM) as responding:
+        port: int = listening.getsockname()[1]
+        responding.bind((HERE, port))
+
+        def respond() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    _, sender = responding.recvfrom(100)
+                    responding.sendto(b"yes", sender)
+
+        threading.Thread(target=respond, daemon=True).start()
+        yield port
+
+
+@pytest.fixture
+def closed() -> int:
+    with socket.create_server((HERE, 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def mute() -> Iterator[int]:
+    """A port that takes datagrams and says nothing."""
+    with socket.socket(type=socket.SOCK_DGRAM) as bound:
+        bound.bind((HERE, 0))
+        yield bound.getsockname()[1]
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_open_closed_and_mute_are_told_apart(protocol: str, answering: int, closed: int, mute: int) -> None:
+    ports = [answering, closed] + ([mute] if protocol == "udp" else [])
+    tries = [Try(source=HERE, target=HERE, protocol=protocol, port=port) for port in ports]
+
+    answers = try_all(tries, timeout_s=0.6, mark=42)
+
+    assert answers == [("open", ""), ("refused", ""), ("silent", "")][: len(ports)]
+
+
+def test_an_address_that_is_not_its_own_is_silence_with_a_reason(answering: int) -> None:
+    ((answer, by),) = try_all(
+        [Try(source="192.0.2.1", target=HERE, protocol="tcp", port=answering)], timeout_s=0.2, mark=42
+    )
+
+    assert (answer, by) == ("silent", "EADDRNOTAVAIL")
+
+
+def test_the_script_answers_in_the_order_of_its_order(answering: int, closed: int) -> None:
+    order = {
+        "tries": [[HERE, HERE, "tcp", port] for port in (closed, answering, closed) * 200],
+        "timeout_s": 1,
+        "mark": 42,
+    }
+
+    said = subprocess.run(
+        [sys.executable, "-I", str(SCRIPT)],
+        input=json.dumps(order) + "\n",
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+
+    assert [answer for answer, _ in json.loads(said.stdout)] == ["refused", "open", "refused"] * 200
