@@ -20,7 +20,7 @@ from ..run.ports import CommandResult, Hands
 
 _LARGEST_ANSWER = 16 << 20
 _LARGEST_TOLD = 64 << 20
-_MODULES = ("common", "system", "files", "network", "tls", "database", "names", "main")
+_MODULES = ("common", "clock", "system", "files", "network", "tls", "database", "names", "main")
 _BOOT = """
 import json, sys, types
 order = json.load(sys.stdin)

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from ..model import Check
-from . import firewall, flows, parity, services, tls
+from . import clock, firewall, flows, names, parity, services, tls
 
-CHECKS: tuple[Check, ...] = (*services.CHECKS, *parity.CHECKS, *firewall.CHECKS, *flows.CHECKS, *tls.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *clock.CHECKS,
+    *services.CHECKS,
+    *parity.CHECKS,
+    *firewall.CHECKS,
+    *flows.CHECKS,
+    *names.CHECKS,
+    *tls.CHECKS,
+)

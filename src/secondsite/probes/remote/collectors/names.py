@@ -12,6 +12,7 @@ from .network import listeners
 
 _TIMEOUT_S = 2.0
 _A, _SOA = 1, 6
+_SPEAKS_FOR_THE_ZONE = 0x04
 
 
 def names(settings: Settings) -> list[dict[str, Any]]:
@@ -28,7 +29,8 @@ def names(settings: Settings) -> list[dict[str, Any]]:
 def _answers(server: str, service: dict[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {"server": server, "name": service["dns_name"]}
     try:
-        records = ask(server, service["dns_name"], _A)
+        authoritative, records = answer(server, service["dns_name"], _A)
+        found["authoritative"] = authoritative
         found["addresses"] = sorted(socket.inet_ntoa(record[1]) for record in records if len(record[1]) == 4)
         found["ttl"] = max((record[0] for record in records), default=None)
         found["serial"] = next(
@@ -40,7 +42,12 @@ def _answers(server: str, service: dict[str, str]) -> dict[str, Any]:
 
 
 def ask(server: str, name: str, kind: int) -> list[tuple[int, bytes]]:
-    """Return time to live and data of every record in the answer.
+    """Return time to live and data of every record in the answer. Raises as ``answer`` does."""
+    return answer(server, name, kind)[1]
+
+
+def answer(server: str, name: str, kind: int) -> tuple[bool, list[tuple[int, bytes]]]:
+    """Return whether the server speaks for the zone, and time to live and data of every record in its answer.
 
     Raises:
         OSError: no answer.
@@ -52,9 +59,9 @@ def ask(server: str, name: str, kind: int) -> list[tuple[int, bytes]]:
         wire.settimeout(_TIMEOUT_S)
         wire.connect((server, 53))
         wire.send(struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", kind, 1))
-        answer = wire.recv(4096)
+        told = wire.recv(4096)
     try:
-        return _records(answer, number, kind)
+        return bool(told[2] & _SPEAKS_FOR_THE_ZONE), _records(told, number, kind)
     except (IndexError, struct.error) as error:
         raise Unreadable("its answer can't be read") from error
 
