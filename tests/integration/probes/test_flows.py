@@ -22,7 +22,10 @@ HERE = "127.0.0.1"
 @pytest.fixture
 def answering() -> Iterator[int]:
     """A port that accepts, and one beside it that answers every datagram."""
-    with socket.create_server((HERE, 0)) as listening, socket.socket(type=socket.SOCK_DGRAM) as responding:
+    with (
+        socket.create_server((HERE, 0), backlog=1000) as listening,
+        socket.socket(type=socket.SOCK_DGRAM) as responding,
+    ):
         port: int = listening.getsockname()[1]
         responding.bind((HERE, port))
 
