@@ -27,6 +27,7 @@ from .model import (
     Link,
     Objectives,
     Quorum,
+    Routing,
     Service,
     ServiceLevel,
     Site,
@@ -37,7 +38,7 @@ from .model import (
     WorkloadName,
 )
 from .rules import Declared, contradictions
-from .schema.load import DURATION_HINT, EstateDocument, WorkloadDocument
+from .schema.load import DURATION_HINT, EstateDocument, RoutingDocument, WorkloadDocument
 from .strict.load import Document, read_document, step_into
 
 ESTATE_FILE = "estate.yml"
@@ -215,7 +216,15 @@ def _estate(directory: Path, parsed: EstateDocument, hosts: Mapping[HostName, Ho
         sites=_sites(parsed),
         hosts=hosts,
         links=tuple(
-            Link(name=link.name, carrier=HostName(link.carrier), site=SiteName(link.site)) for link in parsed.links
+            Link(
+                name=link.name,
+                carrier=HostName(link.carrier),
+                site=SiteName(link.site),
+                duct=link.duct,
+                transit=link.transit,
+                gateway=link.gateway,
+            )
+            for link in parsed.links
         ),
         workloads=_workloads(parsed),
         services=_services(parsed),
@@ -236,6 +245,7 @@ def _estate(directory: Path, parsed: EstateDocument, hosts: Mapping[HostName, Ho
         standing_orders=_standing_orders(parsed),
         differences=tuple(Difference(what=one.what, why=one.why, until=one.until) for one in parsed.differences),
         firewall=firewall_of(parsed.firewall),
+        routing=_routing(parsed.routing),
     )
 
 
@@ -244,6 +254,17 @@ def _sites(parsed: EstateDocument) -> dict[SiteName, Site]:
         SiteName(name): Site(name=SiteName(name), kind=SiteKind(site.kind), network=site.network)
         for name, site in parsed.sites.items()
     }
+
+
+def _routing(given: RoutingDocument | None) -> Routing | None:
+    if given is None:
+        return None
+    return Routing(
+        as_numbers={SiteName(site): number for site, number in given.as_numbers.items()},
+        gateways={SiteName(site): address for site, address in given.gateways.items()},
+        tunnels=given.tunnels,
+        exchange=given.exchange,
+    )
 
 
 def _members(members: Mapping[str, str]) -> dict[SiteName, HostName]:

@@ -63,11 +63,33 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A wire between a carrier and a site."""
+    """A wire between a carrier and a site.
+
+    ``duct`` is the physical element it lies in: links in one duct are a shared risk. It ends either at the site's
+    edges, in the network ``transit`` (the carrier is its first address, then the edges in inventory order), or in the
+    site's own network, where the carrier has the address ``gateway``.
+    """
 
     name: str
     carrier: HostName
     site: SiteName
+    duct: str | None = None
+    transit: IPv4Network | None = None
+    gateway: IPv4Address | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routing:
+    """How the sites find each other: numbers of autonomous systems, and addresses that belong to no single host.
+
+    Carriers meet on ``exchange``; ``tunnels`` holds the ends of the encrypted tunnels between datacenters; the edges of
+    a site share its address in ``gateways``.
+    """
+
+    as_numbers: Mapping[SiteName, int]
+    gateways: Mapping[SiteName, IPv4Address]
+    tunnels: IPv4Network
+    exchange: IPv4Network | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +289,13 @@ class Estate:
     standing_orders: tuple[StandingOrderReference, ...] = ()
     differences: tuple[Difference, ...] = ()
     firewall: Firewall | None = None
+    routing: Routing | None = None
+
+    def networks_of(self, site: SiteName) -> tuple[IPv4Network, ...]:
+        """Return everything that must be silent when a site is fenced: its network, and its edges' transit networks."""
+        own = self.sites[site].network
+        transits = [link.transit for link in self.links if link.site == site and link.transit is not None]
+        return (*(() if own is None else (own,)), *transits)
 
     def hosts_at(self, site: SiteName) -> tuple[Host, ...]:
         """Return the hosts of one site, in inventory order."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import TypeVar
 
-from .model import CONTROL, Estate, Firewall, Flow, HostName, SiteKind, SiteName, Workload, Zone
+from .model import CONTROL, Estate, Firewall, Flow, HostName, Link, SiteKind, SiteName, Workload, Zone
+from .routing.rules import tunnel_links
 
 INJECTIONS = frozenset({"cut-power", "cut-link", "hold-replication"})
 ADAPTERS = frozenset({"patroni", "store"})
@@ -296,6 +298,79 @@ def _edges(estate: Estate, firewall: Firewall, declared: Declared) -> Iterator[C
                 yield Contradiction(pointer=here, what=f"names {name}, which stands at {where}", hint="see hosts.yml")
 
 
+def _ends(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
+    """Each link ends at a site's edges or in its network, and networks between are nobody else's."""
+    taken = {site.name: site.network for site in estate.sites.values() if site.network is not None}
+    if estate.routing is not None:
+        taken |= {SiteName("tunnels"): estate.routing.tunnels}
+        taken |= {SiteName("exchange"): estate.routing.exchange} if estate.routing.exchange is not None else {}
+    networks: list[tuple[str, IPv4Network]] = list(taken.items())
+    for index, link in enumerate(estate.links):
+        pointer = f"/links/{index}"
+        site = estate.sites.get(link.site)
+        if link.transit is not None and link.gateway is not None:
+            yield Contradiction(pointer=pointer, what="ends twice", hint="transit at edges, or gateway without edges")
+        if (
+            link.gateway is not None
+            and site is not None
+            and site.network is not None
+            and link.gateway not in site.network
+        ):
+            yield Contradiction(pointer=f"{pointer}/gateway", what=f"is outside {site.name}'s network {site.network}")
+        if link.transit is None:
+            continue
+        yield from _transit(estate, declared, link, f"{pointer}/transit")
+        for name, network in networks:
+            if link.transit.overlaps(network):
+                yield Contradiction(pointer=f"{pointer}/transit", what=f"{link.transit} overlaps {name}, {network}")
+        networks.append((link.name, link.transit))
+
+
+def _transit(estate: Estate, declared: Declared, link: Link, pointer: str) -> Iterator[Contradiction]:
+    edges = [host for host in estate.hosts_at(link.site) if "edge" in host.groups]
+    if declared.hosts is not None and not edges:
+        yield Contradiction(pointer=pointer, what=f"leads to {link.site}, which has no host of the group 'edge'")
+    if link.transit is not None and link.transit.num_addresses < len(edges) + 3:
+        what = f"{link.transit} is too small for a carrier and {len(edges)} edges"
+        yield Contradiction(pointer=pointer, what=what, hint="a /29 has room for five edges")
+    if estate.routing is None:
+        yield Contradiction(pointer=pointer, what="is declared, and section /routing is not", hint="add routing")
+
+
+def _routing(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
+    if estate.routing is None:
+        return
+    numbers = estate.routing.as_numbers
+    for name in numbers:
+        yield from _unknown("site", name, declared.sites, f"/routing/as_numbers/{name}")
+    behind = {link.site for link in estate.links if link.transit is not None}
+    carriers = {site.name for site in estate.sites.values() if site.kind is SiteKind.CARRIER}
+    for name in sorted((behind | carriers) - numbers.keys()):
+        yield Contradiction(pointer="/routing/as_numbers", what=f"has no number for {name}")
+    needed = 2 * sum(1 for _ in tunnel_links(estate))
+    if needed > estate.routing.tunnels.num_addresses:
+        what = f"{estate.routing.tunnels} is too small for {needed} ends of tunnels"
+        yield Contradiction(pointer="/routing/tunnels", what=what)
+
+
+def _gateways(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
+    if estate.routing is None:
+        return
+    gateways = estate.routing.gateways
+    behind = {link.site for link in estate.links if link.transit is not None}
+    for name in sorted(behind - gateways.keys()):
+        yield Contradiction(pointer="/routing/gateways", what=f"has no address for {name}, whose links lead to edges")
+    addresses = {host.address: host.name for host in estate.hosts.values() if host.address is not None}
+    for name, gateway in gateways.items():
+        pointer = f"/routing/gateways/{name}"
+        yield from _unknown("site", name, declared.sites, pointer)
+        network = estate.sites[name].network if name in estate.sites else None
+        if network is not None and gateway not in network:
+            yield Contradiction(pointer=pointer, what=f"{gateway} is outside {name}'s network {network}")
+        if gateway in addresses:
+            yield Contradiction(pointer=pointer, what=f"{gateway} is {addresses[gateway]}'s own", hint="edges share it")
+
+
 RULES: tuple[Callable[[Estate, Declared], Iterator[Contradiction]], ...] = (
     _hosts,
     _links,
@@ -307,4 +382,7 @@ RULES: tuple[Callable[[Estate, Declared], Iterator[Contradiction]], ...] = (
     _drills,
     _orders,
     _firewall,
+    _ends,
+    _routing,
+    _gateways,
 )

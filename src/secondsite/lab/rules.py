@@ -23,6 +23,7 @@ OOB = "oob"
 LAN = "lan"
 OOB_BRIDGE = "br-oob"
 CONTROL_WIRE = "control"
+_METRIC = 1024
 
 
 def bridge(network: str) -> str:
@@ -111,15 +112,18 @@ def guest_commands(host: LabHost, wires: tuple[Wire, ...], topology: Topology) -
 
 
 def _default_route(host: LabHost, topology: Topology) -> Iterator[str]:
-    """A host goes over its site's gateway, or over both carriers where they are in its LAN; routers learn theirs."""
+    """A host goes over its site's gateway, or over both carriers where they are in its LAN; routers learn theirs.
+
+    Whatever a host itself finds out about its ways is better than this one.
+    """
     if host.carrier or host.edge:
         return
     gateway = topology.gateways.get(host.site)
     near = [carrier.addresses[host.site].ip for carrier in topology.carriers if host.site in carrier.addresses]
     if gateway is not None:
-        yield f"route add default via {gateway} dev {LAN}"
+        yield f"route add default via {gateway} dev {LAN} metric {_METRIC}"
     elif near:
-        yield "route add default " + " ".join(f"nexthop via {address} dev {LAN}" for address in near)
+        yield f"route add default metric {_METRIC} " + " ".join(f"nexthop via {address} dev {LAN}" for address in near)
 
 
 def kernel_settings(host: LabHost) -> Mapping[str, str]:

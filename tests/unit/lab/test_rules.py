@@ -54,7 +54,7 @@ def test_hardware_addresses_are_local_unicast_and_differ(topology: Topology) -> 
 def test_the_default_route_of_a_site_host_goes_over_both_carriers(topology: Topology) -> None:
     host = topology.hosts["web-dc2"]
     lines = list(rules.guest_commands(host, rules.wires_of(host, topology), topology))
-    assert lines[-1] == "route add default nexthop via 198.18.2.1 dev lan nexthop via 198.18.2.2 dev lan"
+    assert lines[-1] == "route add default metric 1024 nexthop via 198.18.2.1 dev lan nexthop via 198.18.2.2 dev lan"
 
 
 def test_a_carrier_forwards_between_sites_and_never_out_of_band(topology: Topology) -> None:
@@ -139,7 +139,7 @@ def test_an_edge_calls_its_legs_by_the_carrier_and_a_carrier_by_the_site(full: T
 def test_a_host_behind_edges_goes_over_their_shared_address_and_an_edge_learns_its_ways(full: Topology) -> None:
     host, edge = full.hosts["web-dc2"], full.hosts["edge1-dc2"]
     assert list(rules.guest_commands(host, rules.wires_of(host, full), full))[-1] == (
-        "route add default via 198.18.2.1 dev lan"
+        "route add default via 198.18.2.1 dev lan metric 1024"
     )
     assert not any("default" in line for line in rules.guest_commands(edge, rules.wires_of(edge, full), full))
     assert rules.kernel_settings(edge)["ipv4/ip_forward"] == "1"

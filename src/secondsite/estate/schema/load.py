@@ -81,6 +81,18 @@ class LinkDocument(_Document):
     name: Name = Field(description="The link's name, as faults and reports call it.")
     carrier: Name = Field(description="The carrier's host.")
     site: Name = Field(description="The site it serves.")
+    duct: Name | None = Field(
+        default=None,
+        description="The physical element it lies in. Links in one duct are a shared risk: one cut ends all.",
+    )
+    transit: Network | None = Field(
+        default=None,
+        description="The network between the carrier (its first address) and the site's edges (the next ones, in the"
+        " inventory's order). Edges call their interface there by the carrier's name.",
+    )
+    gateway: Address | None = Field(
+        default=None, description="The carrier's address in the site's own network, where the site has no edges."
+    )
 
 
 class ObjectivesDocument(_Document):
@@ -156,6 +168,21 @@ class StandingOrderDocument(_Document):
     runbook: Name = Field(description="The runbook it allows.")
     origin: Name = Field(description="The site that is lost.")
     target: Name = Field(description="The site that takes over.")
+
+
+class RoutingDocument(_Document):
+    """How the sites find each other, where datacenters have edges (hosts of the group `edge`)."""
+
+    as_numbers: dict[Name, Annotated[int, Field(ge=1, le=4294967294)]] = Field(
+        description="The number of the autonomous system of each carrier's site, and of each datacenter."
+    )
+    gateways: dict[Name, Address] = Field(
+        description="The address that the edges of each datacenter share: the default route of its hosts."
+    )
+    tunnels: Network = Field(description="A network for the ends of the encrypted tunnels between datacenters.")
+    exchange: Network | None = Field(
+        default=None, description="The network in which the carriers meet, each with the next address in turn."
+    )
 
 
 class ManagementDocument(_Document):
@@ -238,6 +265,9 @@ class EstateDocument(_Document):
     service_level: ServiceLevelDocument = Field(description="When a service counts as restored.")
     drills: DrillsDocument = Field(description="What a drill may do here.")
     firewall: FirewallDocument = Field(description="Everything that may pass; the rest is dropped.")
+    routing: RoutingDocument | None = Field(
+        default=None, description="How the sites find each other, where datacenters have edges."
+    )
     standing_orders: list[StandingOrderDocument] = Field(
         default_factory=list, description="Failovers that may begin without asking."
     )

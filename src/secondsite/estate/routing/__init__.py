@@ -1,0 +1,1 @@
+"""Who talks routing with whom: what follows from the declared links, for each router and each tunnel."""
