@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from secondsite.probes.remote.flows import Try, try_all
+from secondsite.probes.remote.flows import Try, _Frame, checksum, try_all
 
 SCRIPT = Path(__file__).parents[3] / "src" / "secondsite" / "probes" / "remote" / "flows.py"
 HERE = "127.0.0.1"
@@ -72,9 +72,32 @@ def test_an_address_that_is_not_its_own_is_silence_with_a_reason(answering: int)
     assert (answer, by) == ("silent", "EADDRNOTAVAIL")
 
 
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_packet_that_is_handed_to_a_neighbour_is_a_whole_first_packet(protocol: str) -> None:
+    what = Try(source="198.18.4.40", target="198.18.1.10", protocol=protocol, port=443, neighbour="198.18.11.2")
+    packets = {_Frame.of(what, None, mark=42).packet for _ in range(3)}
+    for packet in packets:
+        head, body = packet[:20], packet[20:]
+        kind = {"tcp": 6, "udp": 17}[protocol]
+
+        assert (head[0], head[1], int.from_bytes(head[2:4], "big"), head[9]) == (0x45, 42 << 2, len(packet), kind)
+        assert head[12:] == bytes([198, 18, 4, 40, 198, 18, 1, 10])
+        assert int.from_bytes(body[2:4], "big") == 443
+        assert protocol == "udp" or body[13] == 0x02
+        assert checksum(head) == 0
+        assert checksum(head[12:] + bytes([0, kind]) + len(body).to_bytes(2, "big") + body) == 0
+    assert len(packets) == 3
+
+
+def test_a_neighbour_that_does_not_answer_is_no_silence_of_the_target() -> None:
+    what = Try(source=HERE, target=HERE, protocol="tcp", port=443, neighbour="127.0.0.9")
+
+    assert try_all([what], timeout_s=0.1, mark=42) == [("untold", "the neighbour does not answer")]
+
+
 def test_the_script_answers_in_the_order_of_its_order(answering: int, closed: int) -> None:
     order = {
-        "tries": [[HERE, HERE, "tcp", port] for port in (closed, answering, closed) * 200],
+        "tries": [[HERE, HERE, "tcp", port, ""] for port in (closed, answering, closed) * 200],
         "timeout_s": 1,
         "mark": 42,
     }

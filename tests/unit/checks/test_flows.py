@@ -87,6 +87,20 @@ def test_a_packet_that_nothing_declares_may_come_through_nowhere(leak: Leak, wor
     assert result.saw == f"{words}: web-dc2 to db-dc2 tcp 5432"
 
 
+def test_each_edge_must_let_across_what_is_handed_to_it_and_nothing_else() -> None:
+    edge = HostName("e2")
+    handed = dataclasses.replace(WORKS, answer=Answer.SENT, entered=False)
+    handed = dataclasses.replace(handed, trial=dataclasses.replace(handed.trial, via=edge))
+    other = dataclasses.replace(MEETS_SILENCE, answer=Answer.SENT, trial=dataclasses.replace(handed.trial, flow=None))
+
+    assert result_of(dataclasses.replace(handed, crossed=frozenset({edge})), other).state is State.PASSED
+    dropped = result_of(handed, other)
+    assert dropped.state is State.FAILED
+    assert dropped.saw.endswith("web-dc2 to db-dc2 tcp 5432 from 198.18.2.10 through e2 (e2 drops it)")
+    leaked = result_of(dataclasses.replace(other, crossed=frozenset({edge})))
+    assert (leaked.state, leaked.hosts) == (State.FAILED, (edge,))
+
+
 def test_silence_at_the_source_alone_proves_nothing() -> None:
     assert result_of(WORKS, dataclasses.replace(MEETS_SILENCE, entered=None)).state is State.UNKNOWN
 

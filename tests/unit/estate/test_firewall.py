@@ -35,7 +35,9 @@ from secondsite.estate.model import (
 from secondsite.estate.nftables.rules import rulesets
 from secondsite.sim.estate import two_site_estate
 
-LAB = Path(__file__).resolve().parents[3] / "inventories" / "lab"
+INVENTORIES = Path(__file__).resolve().parents[3] / "inventories"
+LAB = INVENTORIES / "lab"
+FULL = next((path for path in (INVENTORIES / "full",) if path.is_dir()), LAB)
 CONTROLLER = IPv4Address("198.19.0.1")
 SITES = {"dc1": 1, "dc2": 2, "customers": 4}
 HOSTS = {
@@ -302,10 +304,29 @@ def test_the_rules_replace_the_old_ones_in_one_transaction_and_touch_no_other_ta
         assert tables == ["table inet secondsite", "delete table inet secondsite", "table inet secondsite {"]
 
 
+def test_each_edge_is_handed_every_pair_of_hosts_that_it_stands_between() -> None:
+    estate = load_estate(FULL)
+    assert estate.firewall is not None
+    handed = [trial for trial in trials(estate) if trial.via is not None]
+    ports = len({(trial.packet.protocol, trial.packet.port) for trial in handed})
+    addressed = [host for host in estate.hosts.values() if host.address is not None]
+    for edges in estate.firewall.edges.values():
+        inside = [host for host in addressed if host.site == edges.site and host.name not in edges.hosts]
+        outside = [host for host in addressed if host.site != edges.site]
+        free = [host for host in outside if host.site not in estate.firewall.edges]
+        carriers = [link for link in estate.links if link.site == edges.site]
+        for edge in edges.hosts:
+            own = [trial for trial in handed if trial.via == edge]
+            outwards = [trial for trial in own if estate.hosts[trial.target].site != edges.site]
+            assert len(outwards) == len(inside) * len(outside) * ports
+            assert len(own) - len(outwards) == len(carriers) * len(free) * len(inside) * ports
+            assert any(trial.flow for trial in outwards)
+
+
 def test_the_matrix_holds_every_pair_of_hosts_with_every_port_of_every_service() -> None:
     estate = load_estate(LAB)
     assert estate.firewall is not None
-    listed = trials(estate)
+    listed = [trial for trial in trials(estate) if trial.via is None]
     data = {(t.source, t.target, t.packet.protocol, t.packet.port) for t in listed if not t.packet.by_management}
     addressed = [host for host in estate.hosts.values() if host.address is not None]
     ports = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from ...estate.firewall.model import Answer, Matrix, Tried
-from ...estate.firewall.rules import edge_hosts
+from ...estate.firewall.passages.rules import edge_hosts
 from ...estate.model import HostName, Protocol
 from ..model import Facts, Finding, Section, World
 from .frame import bad, estate_check, good, unclear
@@ -15,7 +15,12 @@ EXAMPLES = 3
 
 
 def works(tried: Tried) -> bool:
-    """Say whether a declared flow came through. A datagram need not be answered: its target saw it behind its rules."""
+    """Say whether a declared flow came through. A datagram need not be answered: its target saw it behind its rules.
+
+    What was handed to one edge must have crossed that edge; which way it goes from there is not this try's matter.
+    """
+    if tried.trial.via is not None:
+        return tried.trial.via in tried.crossed
     answered = tried.answer in {Answer.OPEN, Answer.REFUSED}
     return answered or (tried.trial.packet.protocol is Protocol.UDP and tried.entered is True)
 
@@ -77,7 +82,7 @@ def _leaking(tried: Iterable[Tried]) -> Iterator[Finding]:
             continue
         for edge in one.crossed:
             let_across.setdefault(edge, []).append(one)
-        if one.entered is not False or one.answer is not Answer.SILENT:
+        if one.entered is True or one.answer in {Answer.OPEN, Answer.REFUSED}:
             let_in.setdefault(one.trial.target, []).append(one)
     for edge, some in let_across.items():
         yield bad(f"{edge} lets across what nothing declares: {_examples(some)}", edge)
@@ -94,8 +99,12 @@ def _words(one: Tried) -> str:
     trial, packet = one.trial, one.trial.packet
     way = " over management" if packet.by_management and trial.source is not None else ""
     line = f"{trial.source or 'controller'} to {trial.target} {packet.protocol.value} {packet.port}{way}"
+    if trial.via is not None:
+        line = f"{line} from {packet.source} through {trial.via}"
     if trial.flow is None or one.answer is Answer.UNTOLD:
         return f"{line} ({one.by})" if one.answer is Answer.UNTOLD and one.by else line
+    if trial.via is not None:
+        return f"{line} ({trial.via} drops it)"
     where = {False: "it does not arrive", True: f"{trial.target} drops it", None: "silence"}
     return f"{line} ({where[one.arrived] if not one.entered else 'no answer comes back'})"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
-from ..model import HostName, Protocol, SiteName
+from ..model import HostName, Protocol
 
 SSH = 22
 SSH_FLOW = "the controller's SSH"
@@ -44,22 +44,25 @@ class Packet:
 class Trial:
     """One thing to try from a real host (None: from the controller). Without a ``flow`` it must meet silence.
 
-    ``crosses`` names the sites whose edges lie on the way.
+    With ``via`` a lone first packet is handed to that edge,
+    which the source knows by the address ``next_hop``.
     """
 
     source: HostName | None
     target: HostName
     packet: Packet
     flow: str | None
-    crosses: tuple[SiteName, ...] = ()
+    via: HostName | None = None
+    next_hop: IPv4Address | None = None
 
 
 class Answer(enum.Enum):
-    """How a try ended where it was begun. A refusal is an answer: something let the packet in."""
+    """How a try ended where it was begun. A refusal is an answer: something let the packet in. ``SENT`` awaits none."""
 
     OPEN = "open"
     REFUSED = "refused"
     SILENT = "silent"
+    SENT = "sent"
     UNTOLD = "untold"
 
 

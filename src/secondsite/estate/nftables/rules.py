@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network
 
 from ..firewall.model import Passage
-from ..firewall.rules import beyond, declared, passages, within
+from ..firewall.passages.rules import beyond, declared, passages, within
 from ..model import Edges, Estate, Host, HostName, Protocol, SiteKind
 
 TABLE = "inet secondsite"

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from ...errors import MeasurementError, SecondsiteError, Unreachable
 from ...estate.firewall.model import Answer, Matrix, Trial, Tried
-from ...estate.firewall.rules import edge_hosts, trials
+from ...estate.firewall.passages.rules import edge_hosts
+from ...estate.firewall.rules import trials
 from ...estate.model import Estate, HostName, Protocol
 from ...run.ports import Hands
 from ..remote import flows
@@ -72,10 +73,10 @@ class FlowMatrix:
         self, source: HostName | None, listed: Sequence[Trial], patience: dt.timedelta
     ) -> list[tuple[Answer, str]]:
         """Try from one host; without a name from here, where the controller is."""
-        packets = [(str(p.source), str(p.target), p.protocol.value, p.port) for p in (one.packet for one in listed)]
+        packets = [_order(one) for one in listed]
         timeout_s = patience.total_seconds()
         if source is None:
-            tries = [flows.Try(source=s, target=t, protocol=protocol, port=port) for s, t, protocol, port in packets]
+            tries = [flows.Try(source=s, target=t, protocol=protocol, port=port) for s, t, protocol, port, _ in packets]
             answers: object = flows.try_all(tries, timeout_s=timeout_s, mark=witness.MARK)
         else:
             order = {"tries": packets, "timeout_s": timeout_s, "mark": witness.MARK}
@@ -83,6 +84,11 @@ class FlowMatrix:
             said = self._hands.run(source, argv, stdin=json.dumps(order) + "\n", timeout=patience + _MARGIN)
             answers = json.loads(said.stdout) if said.stdout.startswith("[") else None
         return _answers(answers, len(listed), source)
+
+
+def _order(trial: Trial) -> tuple[str, str, str, int, str]:
+    packet, neighbour = trial.packet, "" if trial.next_hop is None else str(trial.next_hop)
+    return str(packet.source), str(packet.target), packet.protocol.value, packet.port, neighbour
 
 
 def _answers(answers: object, number: int, source: HostName | None) -> list[tuple[Answer, str]]:

@@ -1,7 +1,9 @@
 """Open many connections at once and say what came of each: plain Python, copied to a host and run there as root.
 
-The order is one line of JSON on standard input: ``tries`` (each: own address, target's address, tcp or udp, port),
-``timeout_s`` and ``mark``. The answer is one line of JSON: for each try ``[answer, by]``, in the order of the order.
+The order is one line of JSON on standard input: ``tries`` (each: source's address, target's address, tcp or udp, port,
+and a neighbour or nothing), ``timeout_s`` and ``mark``. The answer is one line of JSON: for each try ``[answer, by]``,
+in the order of the order. A try with a neighbour is a lone first packet handed to that neighbour, whatever the routes
+say; no answer is awaited, and its source may be another's: so a carrier can hand a customer's packet to each edge.
 Every packet bears ``mark`` in its DSCP field, so that hosts on its way can tell a try from their own traffic.
 
 A refusal is an answer only if the target itself sent it: ``by`` names a router that spoke for a silent target.
@@ -13,6 +15,7 @@ import contextlib
 import errno
 import ipaddress
 import json
+import os
 import resource
 import selectors
 import socket
@@ -22,7 +25,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-OPEN, REFUSED, SILENT = "open", "refused", "silent"
+OPEN, REFUSED, SILENT, SENT, UNTOLD = "open", "refused", "silent", "sent", "untold"
 _IP_RECVERR = 11
 _OFFENDER = slice(20, 24)  # struct sock_extended_err is 16 bytes; then a sockaddr_in, its address at 4
 _LINGER_RESET = struct.pack("ii", 1, 0)
@@ -30,6 +33,7 @@ _REFUSALS = (errno.ECONNREFUSED, errno.ECONNRESET)
 _IN_PROGRESS = (0, errno.EINPROGRESS)
 _DATAGRAM = b"secondsite: is this flow allowed?"
 _DSCP_SHIFT = 2
+_SYN, _IPV4, _DISCARD, _ARP_COMPLETE, _ARP_S = 0x02, 0x0800, 9, 0x02, 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,7 @@ class Try:
     target: str
     protocol: str
     port: int
+    neighbour: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,8 +59,11 @@ class _Attempt:
 def try_all(tries: Sequence[Try], *, timeout_s: float, mark: int) -> list[tuple[str, str]]:
     """Open all of them at once, and return for each: open, refused or silent, and who spoke for a silent target."""
     _allow_files(len(tries) + 64)
-    attempts = [_start(one, mark=mark) for one in tries]
+    neighbours = _neighbours({one.neighbour for one in tries if one.neighbour})
     begun = time.monotonic()
+    frames = [_Frame.of(one, neighbours.get(one.neighbour), mark=mark) for one in tries if one.neighbour]
+    _send_frames(frames)
+    attempts = [_start(one, mark=mark) for one in tries if not one.neighbour]
     with selectors.DefaultSelector() as selector:
         for attempt in attempts:
             if attempt.ended is None:
@@ -65,10 +73,13 @@ def try_all(tries: Sequence[Try], *, timeout_s: float, mark: int) -> list[tuple[
         for key in selector.get_map().values():  # a datagram may be lost; TCP sends again by itself
             if key.data.what.protocol == "udp":
                 _send(key.data)
+        _send_frames(frames)
         _collect(selector, until=begun + timeout_s)
     for attempt in attempts:
         attempt.connection.close()
-    return [attempt.ended or (SILENT, "") for attempt in attempts]
+    handed = iter([(SENT, "") if frame.to else (UNTOLD, "the neighbour does not answer") for frame in frames])
+    opened = iter([attempt.ended or (SILENT, "") for attempt in attempts])
+    return [next(handed if one.neighbour else opened) for one in tries]
 
 
 def _event(*, is_tcp: bool) -> int:
@@ -145,6 +156,65 @@ def _offender(connection: socket.socket) -> str:
     return ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """A first packet, and the interface and hardware address it is handed to (None: nobody is there)."""
+
+    packet: bytes
+    to: tuple[str, bytes] | None
+
+    @classmethod
+    def of(cls, what: Try, to: tuple[str, bytes] | None, *, mark: int) -> _Frame:
+        """Write the packet; its own port is another one each time, so that no router takes it for one it knows."""
+        own_port = 20000 + int.from_bytes(os.urandom(2), "big") % 40000
+        ends = ipaddress.IPv4Address(what.source).packed + ipaddress.IPv4Address(what.target).packed
+        if what.protocol == "tcp":
+            number = int.from_bytes(os.urandom(4), "big")
+            body = struct.pack("!HHIIBBHHH", own_port, what.port, number, 0, 5 << 4, _SYN, 65535, 0, 0)
+            kind, at = socket.IPPROTO_TCP, 16
+        else:
+            body = struct.pack("!HHHH", own_port, what.port, 8 + len(_DATAGRAM), 0) + _DATAGRAM
+            kind, at = socket.IPPROTO_UDP, 6
+        total = struct.pack("!H", checksum(ends + struct.pack("!HH", kind, len(body)) + body))
+        body = body[:at] + total + body[at + 2 :]
+        head = struct.pack("!BBHHHBBH", 0x45, mark << _DSCP_SHIFT, 20 + len(body), 0, 0x4000, 64, kind, 0) + ends
+        return cls(packet=head[:10] + struct.pack("!H", checksum(head)) + head[12:] + body, to=to)
+
+
+def _send_frames(frames: Sequence[_Frame]) -> None:
+    if frames:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as mouth:
+            for frame in frames:
+                if frame.to is not None:
+                    mouth.sendto(frame.packet, (frame.to[0], _IPV4, 0, 0, frame.to[1]))
+
+
+def checksum(packet: bytes) -> int:
+    """Return the Internet checksum."""
+    padded = packet + b"\0" * (len(packet) % 2)
+    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def _neighbours(addresses: set[str]) -> dict[str, tuple[str, bytes]]:
+    """Return the interface and hardware address of each neighbour that answers."""
+    until = time.monotonic() + _ARP_S
+    known: dict[str, tuple[str, bytes]] = {}
+    for address in addresses:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking, contextlib.suppress(OSError):
+            asking.sendto(b"", (address, _DISCARD))
+    while addresses - known.keys() and time.monotonic() < until:
+        with open("/proc/net/arp", encoding="ascii") as table:  # noqa: PTH123  a file of the kernel's
+            rows = [line.split() for line in table][1:]
+        for address, _, flags, hardware, _, interface in rows:
+            if address in addresses and int(flags, 16) & _ARP_COMPLETE:
+                known[address] = interface, bytes.fromhex(hardware.replace(":", ""))
+        time.sleep(0.01)
+    return known
+
+
 def _allow_files(number: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < number:
@@ -154,7 +224,10 @@ def _allow_files(number: int) -> None:
 def main() -> int:
     """Do what the order says."""
     order = json.loads(sys.stdin.readline())
-    tries = [Try(source=one[0], target=one[1], protocol=one[2], port=one[3]) for one in order["tries"]]
+    tries = [
+        Try(source=source, target=target, protocol=protocol, port=port, neighbour=neighbour)
+        for source, target, protocol, port, neighbour in order["tries"]
+    ]
     answers = try_all(tries, timeout_s=float(order["timeout_s"]), mark=int(order["mark"]))
     sys.stdout.write(json.dumps(answers) + "\n")
     return 0

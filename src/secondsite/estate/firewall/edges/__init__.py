@@ -1,0 +1,1 @@
+"""What must pass, or not, through each edge by itself."""
