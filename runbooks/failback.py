@@ -62,21 +62,21 @@ def _require_unwritable(plan: PlanBuilder, workload: Workload) -> None:
 
 
 def _lift_isolation(estate: Estate, plan: PlanBuilder) -> None:
-    network = str(estate.sites[plan.target].network)
+    networks = [str(network) for network in estate.networks_of(plan.target)]
     observed = tuple(f"unwritable-{name}" for name in estate.workloads)
     for carrier in _carriers(estate):
         plan.step(
             f"lift-{carrier}",
             title=f"Let {plan.target} through at {carrier} again",
-            call=call("lift", carrier=carrier, network=network),
+            call=call("lift", carrier=carrier, networks=networks),
             hosts=(carrier,),
             after=observed,
             guards=(guard("not-writable", on=observed),),
-            probe=call("lifted", carrier=carrier, network=network),
+            probe=call("lifted", carrier=carrier, networks=networks),
             repeatable=True,
-            undo=call("isolate", carrier=carrier, network=network),
+            undo=call("isolate", carrier=carrier, networks=networks),
             timeout=seconds(10),
-            by_hand=f"On {carrier}: nft delete element inet secondsite_isolation fenced '{{ {network} }}'",
+            by_hand=f"On {carrier}: nft delete element inet secondsite_isolation fenced '{{ {', '.join(networks)} }}'",
         )
 
 

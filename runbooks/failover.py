@@ -74,20 +74,20 @@ def _detect_and_authorise(estate: Estate, plan: PlanBuilder) -> None:
 
 
 def _fence(estate: Estate, plan: PlanBuilder) -> None:
-    network = str(estate.sites[plan.origin].network)
+    networks = [str(network) for network in estate.networks_of(plan.origin)]
     carriers = _carriers(estate)
     for carrier in carriers:
         plan.step(
             f"isolate-{carrier}",
             title=f"Isolate {plan.origin} at {carrier}",
-            call=call("isolate", carrier=carrier, network=network),
+            call=call("isolate", carrier=carrier, networks=networks),
             hosts=(carrier,),
             after=("authorise",),
-            probe=call("isolated", carrier=carrier, network=network),
+            probe=call("isolated", carrier=carrier, networks=networks),
             repeatable=True,
-            undo=call("lift", carrier=carrier, network=network),
+            undo=call("lift", carrier=carrier, networks=networks),
             timeout=seconds(5),
-            by_hand=f"On {carrier}: nft add element inet secondsite_isolation fenced '{{ {network} }}'",
+            by_hand=f"On {carrier}: nft add element inet secondsite_isolation fenced '{{ {', '.join(networks)} }}'",
         )
         plan.step(
             f"keep-{carrier}",
@@ -96,20 +96,20 @@ def _fence(estate: Estate, plan: PlanBuilder) -> None:
             hosts=(carrier,),
             after=(f"isolate-{carrier}",),
             repeatable=True,
-            undo=call("lift", carrier=carrier, network=network),
+            undo=call("lift", carrier=carrier, networks=networks),
             timeout=seconds(5),
             by_hand=f"On {carrier}: write the line above, without nft, to /var/lib/secondsite/fenced.nft",
         )
         plan.step(
             f"read-back-{carrier}",
             title=f"Read back from {carrier} that it drops {plan.origin}",
-            call=call("read-isolation", carrier=carrier, network=network),
+            call=call("read-isolation", carrier=carrier, networks=networks),
             hosts=(carrier,),
             after=(f"isolate-{carrier}",),
             reads_only=True,
             timeout=seconds(5),
-            by_hand=f"On {carrier}: nft list table inet secondsite_isolation. {network} must be in the set, and"
-            " both drop rules must stand first in a prerouting chain.",
+            by_hand=f"On {carrier}: nft list table inet secondsite_isolation. {' and '.join(networks)} must be in the set,"
+            " and both drop rules must stand first in a prerouting chain.",
         )
     customers = _customers(estate)
     plan.step(

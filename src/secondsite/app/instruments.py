@@ -10,7 +10,7 @@ from functools import cached_property
 from ..drill.ports import FinalRead
 from ..errors import MeasurementError, SecondsiteError, Unreachable
 from ..estate.model import Estate, HostName, SiteKind, SiteName, WorkloadName
-from ..probes.actions import JOURNEY_CUSTOMER
+from ..probes.actions import journey_customer
 from ..probes.clocks import document, read_clocks
 from ..probes.customers import Customer, CustomerTraffic
 from ..probes.markers import Planter, planting_in
@@ -40,7 +40,7 @@ class Instruments:
     def journeying_customer(self) -> Customer:
         """Another customer than the traffic's, so that its orders are told apart."""
         (service,) = self.bench.estate.services
-        return Customer(host=customers_of(self.bench.estate)[0], shop=service.dns_name, name=JOURNEY_CUSTOMER)
+        return Customer(host=customers_of(self.bench.estate)[0], shop=service.dns_name, name=journey_customer(self.bench.estate))
 
     @cached_property
     def writability(self) -> NodePoller:
@@ -148,16 +148,16 @@ class DrillIsolation:
     def lift_unless_promoted(self, *, origin: SiteName, target: SiteName) -> None:
         """Let the origin through again if the target holds none of its workloads; else leave it fenced."""
         estate = self.bench.estate
-        network = estate.sites[origin].network
+        networks = estate.networks_of(origin)
         held_by_target = [
             name
             for name, adapter in self.bench.adapters.items()
             if adapter.lease().leader == estate.workloads[name].members[target]
         ]
-        if held_by_target or network is None:
+        if held_by_target or not networks:
             return
         for carrier in self._carriers():
-            self.bench.carriers.lift(carrier, network)
+            self.bench.carriers.lift(carrier, networks)
 
     def _carriers(self) -> list[HostName]:
         estate = self.bench.estate

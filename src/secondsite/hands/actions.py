@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from ..errors import ActionError, Unreachable
+from ..errors import ActionError, Effect, Unreachable
 from ..estate.model import Estate, Service
 from ..run.functions import ActionFrom, ProbeFrom, record_only, word, words
 from ..run.model import Json
@@ -50,13 +50,13 @@ class Steps:
     def _probes(self) -> dict[str, Probe]:
         return {
             "isolated": ProbeFrom(self._drops),
-            "lifted": ProbeFrom(lambda arguments, context: not self._drops(arguments, context)),
+            "lifted": ProbeFrom(self._lets_pass),
             "redirected": ProbeFrom(self._redirected),
             "service-open": ProbeFrom(self._is_open),
         }
 
     def _isolate(self, arguments: Json, _context: StepContext) -> Outcome:
-        self.filter.isolate(word(arguments, "carrier"), IPv4Network(word(arguments, "network")))
+        self.filter.isolate(word(arguments, "carrier"), _networks(arguments))
         return Outcome(changed=True)
 
     def _keep_isolation(self, arguments: Json, _context: StepContext) -> Outcome:
@@ -64,7 +64,7 @@ class Steps:
         return Outcome(changed=True)
 
     def _lift(self, arguments: Json, _context: StepContext) -> Outcome:
-        self.filter.lift(word(arguments, "carrier"), IPv4Network(word(arguments, "network")))
+        self.filter.lift(word(arguments, "carrier"), _networks(arguments))
         return Outcome(changed=True)
 
     def _read_isolation(self, arguments: Json, context: StepContext) -> Outcome:
@@ -73,7 +73,10 @@ class Steps:
         )
 
     def _drops(self, arguments: Json, _context: StepContext) -> bool:
-        return IPv4Network(word(arguments, "network")) in self.filter.fenced(word(arguments, "carrier"))
+        return set(_networks(arguments)) <= set(self.filter.fenced(word(arguments, "carrier")))
+
+    def _lets_pass(self, arguments: Json, _context: StepContext) -> bool:
+        return set(_networks(arguments)).isdisjoint(self.filter.fenced(word(arguments, "carrier")))
 
     def _redirect(self, arguments: Json, _context: StepContext) -> Outcome:
         service = self._service(arguments)
@@ -116,3 +119,15 @@ class Steps:
     def _service(self, arguments: Json) -> Service:
         name = word(arguments, "service")
         return next(service for service in self.estate.services if service.name == name)
+
+
+def _networks(arguments: Json) -> tuple[IPv4Network, ...]:
+    """Return what to fence.
+
+    Raises:
+        ActionError: nothing is named: nothing fenced must never look like everything fenced.
+    """
+    found = tuple(IPv4Network(one) for one in words(arguments, "networks"))
+    if not found:
+        raise ActionError("no network is named that could be isolated", effect=Effect.NONE)
+    return found

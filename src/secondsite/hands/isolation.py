@@ -29,20 +29,26 @@ class CarrierFilter:
         """Connect to nothing yet."""
         self._hands = hands
 
-    def isolate(self, carrier: str, network: IPv4Network) -> None:
-        """Drop everything from and to the network. Harmless when it is dropped already. See ``keep`` for restarts."""
-        self._hands.run(carrier, [*_NFT, "add", "element", *_element(network)], timeout=_TIMEOUT)
+    def isolate(self, carrier: str, networks: Sequence[IPv4Network]) -> None:
+        """Drop everything from and to the networks, all at once. Harmless when they are dropped already.
 
-    def lift(self, carrier: str, network: IPv4Network) -> None:
-        """Let the network's traffic pass again. Harmless when nothing was dropped.
+        See ``keep`` for restarts.
+        """
+        self._hands.run(carrier, [*_NFT, "add", "element", *_elements(networks)], timeout=_TIMEOUT)
+
+    def lift(self, carrier: str, networks: Sequence[IPv4Network]) -> None:
+        """Let the networks' traffic pass again. Harmless when nothing was dropped.
 
         Raises:
-            ActionError: the read-back still shows the network fenced.
+            ActionError: the read-back still shows one of them fenced.
         """
-        self._hands.run(carrier, [*_NFT, "delete", "element", *_element(network)], timeout=_TIMEOUT, accept=(0, 1))
+        for network in networks:  # one by one: nft deletes nothing when one of several is not there
+            argv = [*_NFT, "delete", "element", *_elements([network])]
+            self._hands.run(carrier, argv, timeout=_TIMEOUT, accept=(0, 1))
         self.keep(carrier)
-        if network in self.fenced(carrier):
-            raise ActionError(f"{carrier} still isolates {network}", effect=Effect.NONE, retryable=True)
+        still = sorted(map(str, set(networks) & set(self.fenced(carrier))))
+        if still:
+            raise ActionError(f"{carrier} still isolates {', '.join(still)}", effect=Effect.NONE, retryable=True)
 
     def fenced(self, carrier: str) -> tuple[IPv4Network, ...]:
         """Read back which networks the carrier's kernel really drops, both ways and ahead of every accept.
@@ -126,5 +132,5 @@ def _members(found: object) -> Iterator[IPv4Network]:
                 continue
 
 
-def _element(network: IPv4Network) -> list[str]:
-    return ["inet", TABLE, SET, "{", str(network), "}"]
+def _elements(networks: Sequence[IPv4Network]) -> list[str]:
+    return ["inet", TABLE, SET, "{", ",".join(map(str, networks)), "}"]
