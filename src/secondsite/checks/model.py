@@ -57,21 +57,27 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """Everything that was told in one round. ``outside`` is what the controller saw of each host by itself."""
+    """Everything that was told in one round.
+
+    ``outside`` is what the controller saw of each host by itself; rules read it with a ``@`` before the section's name.
+    """
 
     estate: Estate
     now: dt.datetime
     hosts: Mapping[HostName, Mapping[str, Section]]
-    outside: Mapping[str, Section] = field(default_factory=dict)
+    outside: Mapping[str, Mapping[HostName, Section]] = field(default_factory=dict)
 
     def section(self, host: HostName, name: str) -> Section:
         """Return one section; one that nobody told is in trouble, not empty."""
-        return self.hosts.get(host, {}).get(name, Section(trouble="nothing was told"))
+        untold = Section(trouble="nothing was told")
+        if name.startswith("@"):
+            return self.outside.get(name[1:], {}).get(host, untold)
+        return self.hosts.get(host, {}).get(name, untold)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A probe with an expectation. ``reads`` are the sections it needs of hosts in ``groups`` (none: of every host).
+    """A probe with an expectation. ``reads`` are the sections it needs of hosts in ``groups`` (none: of all).
 
     ``outside`` are the sections it needs of what the controller saw by itself. ``judge`` yields what it finds; a check
     that found nothing to look at is unknown.

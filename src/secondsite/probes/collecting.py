@@ -73,7 +73,6 @@ class Collector:
             "roots": self.roots,
             "service_names": [one.dns_name for one in services if host.name in one.members.values()],
             "services": [{"dns_name": one.dns_name, "zone": one.zone} for one in services],
-            "resolver": "127.0.0.1" if "customers" in host.groups else "",
         }
 
 

@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 from ..model import Check
-from . import clock, firewall, flows, names, parity, services, tls
+from . import clock, database, firewall, flows, names, parity, placement, services, tls
 
-CHECKS: tuple[Check, ...] = (
-    *clock.CHECKS,
-    *services.CHECKS,
-    *parity.CHECKS,
-    *firewall.CHECKS,
-    *flows.CHECKS,
-    *names.CHECKS,
-    *tls.CHECKS,
-)
+_MODULES = (services, parity, firewall, flows, tls, database, names, clock, placement)
+CHECKS: tuple[Check, ...] = tuple(check for module in _MODULES for check in module.CHECKS)

@@ -1,4 +1,4 @@
-"""What name servers and resolvers on this host answer: address, time to live, serial."""
+"""What name servers on this host answer: address, time to live, serial. Resolvers would remember; they are not asked."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ def names(settings: Settings) -> list[dict[str, Any]]:
     """Return the answers of every name server listening on this host, for each service's name and zone."""
     servers = {one["address"] for one in listeners(settings) if one["protocol"] == "udp" and one["port"] == 53}
     servers = {settings["address"] if one in ("0.0.0.0", "*", "[::]") else one for one in servers}
-    if settings["resolver"]:
-        servers.add(settings["resolver"])
     return [
         _answers(str(server), service) for server in sorted(filter(None, servers)) for service in settings["services"]
     ]

@@ -92,7 +92,16 @@ def identity(_: Settings) -> dict[str, Any]:
         "users": _users(),
         "members": _members(),
         "release": _release(),
+        "user_authorities": _user_authorities(),
     }
+
+
+def _user_authorities() -> list[str]:
+    """Return the public lines of whoever may sign people's SSH certificates."""
+    files = [Path("/etc/ssh/sshd_config"), *sorted(Path("/etc/ssh/sshd_config.d").glob("*.conf"))]
+    texts = [path.read_text(errors="replace") for path in files if path.is_file()]
+    named = [name for text in texts for name in re.findall(r"(?mi)^\s*TrustedUserCAKeys\s+(\S+)", text)]
+    return [line for name in dict.fromkeys(named) for line in Path(name).read_text().splitlines() if line.strip()]
 
 
 def _gateways() -> list[str]:
