@@ -2,6 +2,7 @@
 inject() {
     systemctl disable --now nginx
 }
+
 revert() {
     systemctl enable --now nginx
 }

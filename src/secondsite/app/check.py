@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from ..checks.rules import CHECKS
 from ..checks.rules.flows import FLOWS
 from ..checks.rules.frame import concerned, judged
 from ..errors import Unreachable, UsageError
-from ..estate.model import Estate, HostName
+from ..estate.model import Estate, Host, HostName
+from ..hands.ssh import certificate_shown
 from ..probes.collecting import Collector
 from ..probes.flows.matrix import FlowMatrix
 from .bench import Bench, open_bench
@@ -81,7 +83,7 @@ def _world(bench: Bench, chosen: Sequence[Check]) -> World:
     wanted: dict[HostName, set[str]] = {}
     for check in chosen:
         for host in concerned(empty, check.groups):
-            wanted.setdefault(host.name, set()).update(check.reads)
+            wanted.setdefault(host.name, set()).update(name for name in check.reads if not name.startswith("@"))
     wanted = {name: sections for name, sections in wanted.items() if sections}
     told = Collector(estate=bench.estate, hands=bench.hands, roots=_roots(bench.state)).collect(wanted)
     reached = [name for name, sections in told.items() if any(not one.trouble for one in sections.values())]
@@ -98,7 +100,34 @@ def _world(bench: Bench, chosen: Sequence[Check]) -> World:
 def _outside(bench: Bench, chosen: Sequence[Check]) -> dict[str, Section]:
     """See what the controller can see by itself; after the hosts told theirs, for tries show up in what hosts tell."""
     wanted = {name for check in chosen for name in check.outside}
-    return {FLOWS: Section(value=FlowMatrix(bench.hands, bench.estate).try_all())} if FLOWS in wanted else {}
+    return {name: look(bench) for name, look in OUTSIDE.items() if name in wanted}
+
+
+def _flows(bench: Bench) -> Section:
+    """Try what may pass between hosts, and what may not."""
+    return Section(value=FlowMatrix(bench.hands, bench.estate).try_all())
+
+
+def _ssh(bench: Bench) -> Section:
+    """See which certificate each host shows, and which authority and key it should be of."""
+    lines = bench.trust.pins.read_text().splitlines() if bench.trust.pins.exists() else []
+    pins = dict(line.split(" ", 1) for line in lines if " " in line)
+
+    def look(host: Host) -> Section:
+        address = str(host.management)
+        expected = {"authority": bench.trust.authority(host.site), "pinned": pins.get(address, "")}
+        try:
+            return Section(value={"presented": certificate_shown(address), **expected})
+        except Unreachable as error:
+            return Section(trouble=error.what)
+
+    hosts = tuple(bench.estate.hosts.values())
+    with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
+        return Section(value=dict(zip((host.name for host in hosts), pool.map(look, hosts), strict=True)))
+
+
+# What the controller looks at by itself, by the name that checks give in `outside`, or with a `@` in `reads`.
+OUTSIDE: Mapping[str, Callable[[Bench], Section]] = {FLOWS: _flows, "ssh": _ssh}
 
 
 def _roots(state: Path) -> str:

@@ -17,6 +17,7 @@ from .bench import PROJECT, Bench, lab_of, open_bench
 from .check import checked, choose
 
 SABOTAGES = PROJECT / "drtests" / "sabotages"
+_PREAMBLE = "set -eu\naddress() { getent ahostsv4 \"$1\" | head -n 1 | cut -d ' ' -f 1; }\n"
 _SHELL_WITHIN = dt.timedelta(seconds=60)
 _PAUSE = dt.timedelta(milliseconds=500)
 _UNTIL_GREEN = dt.timedelta(seconds=60)
@@ -96,7 +97,9 @@ class _Saboteur:
     def _shell(self, sabotage: Sabotage, host: Host, what: str) -> None:
         twin = next((name for pair in pairs(self.bench.estate) for name in pair.names if host.name in pair.names
                      and name != host.name), "")  # fmt: skip
-        preamble = f"set -eu; SELF={host.name}; TWIN={twin}; KEPT=/run/secondsite-sabotage; mkdir -p $KEPT\n"
+        preamble = (
+            f"{_PREAMBLE}SELF={host.name}; TWIN={twin}; KEPT=/run/secondsite-sabotage/{sabotage.id}; mkdir -p $KEPT\n"
+        )
         try:
             self.bench.hands.run(
                 host.name,

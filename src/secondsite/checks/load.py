@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from ..errors import ConfigError, Problem
 from ..estate.schema.load import duration
 from ..estate.strict.load import Document, read_document, step_into
-from .model import Check, Sabotage
+from .model import Check, Place, Sabotage
 
 ID = re.compile(r"[A-Z]{1,3}[0-9]{2}[a-z]?\Z")
 CheckId = Annotated[str, StringConstraints(pattern=r"^[A-Z]+(-[A-Z0-9]+)+$")]
@@ -25,8 +25,8 @@ class SabotageDocument(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     title: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    group: str
-    at: Literal["primary", "secondary"]
+    groups: list[str] = Field(min_length=1)  # the first that has a host there
+    at: Literal["primary", "secondary", "anywhere"]
     expect_red: list[CheckId] = Field(min_length=1)
     may_red: list[CheckId] = Field(default_factory=list)
     within: Annotated[dt.timedelta, BeforeValidator(duration)] = dt.timedelta(seconds=15)
@@ -76,8 +76,8 @@ def _sabotage(document: Document, name: str, given: object, script: Path, proble
     return Sabotage(
         id=name,
         title=parsed.title,
-        group=parsed.group,
-        at_secondary=parsed.at == "secondary",
+        groups=tuple(parsed.groups),
+        at=Place(parsed.at),
         script=script.read_text(encoding="utf-8"),
         expect_red=frozenset(parsed.expect_red),
         may_red=frozenset(parsed.may_red),

@@ -59,19 +59,21 @@ class Pair:
 class World:
     """Everything that was told in one round.
 
-    ``outside`` is what the controller saw of each host by itself; rules read it with a ``@`` before the section's name.
+    ``outside`` is what the controller saw by itself. A section of it with a part for each host is read like what the host
+    told, with a ``@`` before its name.
     """
 
     estate: Estate
     now: dt.datetime
     hosts: Mapping[HostName, Mapping[str, Section]]
-    outside: Mapping[str, Mapping[HostName, Section]] = field(default_factory=dict)
+    outside: Mapping[str, Section] = field(default_factory=dict)
 
     def section(self, host: HostName, name: str) -> Section:
         """Return one section; one that nobody told is in trouble, not empty."""
         untold = Section(trouble="nothing was told")
         if name.startswith("@"):
-            return self.outside.get(name[1:], {}).get(host, untold)
+            seen = self.outside.get(name[1:], untold)
+            return seen if seen.trouble else seen.value.get(host, untold)
         return self.hosts.get(host, {}).get(name, untold)
 
 
@@ -107,19 +109,27 @@ class Result:
     fix: str
 
 
+class Place(enum.Enum):
+    """Where a fault is planted."""
+
+    PRIMARY = "primary"
+    SECONDARY = "secondary"
+    ANYWHERE = "anywhere"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sabotage:
     """A fault to plant, and what must notice it.
 
-    ``script`` is shell with two functions, ``inject`` and ``revert``, run as root on the first host of ``group`` at the
-    primary or the secondary datacenter. ``may_red`` are checks that may turn red or unknown besides; every other check
+    ``script`` is shell with two functions, ``inject`` and ``revert``, run as root on the first host of the first of
+    ``groups`` that has one there. ``may_red`` are checks that may turn red or unknown besides; every other check
     must stay as it was.
     """
 
     id: str
     title: str
-    group: str
-    at_secondary: bool
+    groups: tuple[str, ...]
+    at: Place
     script: str
     expect_red: frozenset[str]
     may_red: frozenset[str]

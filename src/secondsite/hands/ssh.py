@@ -7,6 +7,7 @@ cut at a stated size, so a host that answers with a gigabyte costs a bounded amo
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import datetime as dt
 import select
@@ -27,6 +28,7 @@ from ..run.ports import CommandResult
 OUTPUT_LIMIT = 1 << 20
 LINE_LIMIT = 1 << 16
 _CHUNK = 1 << 15
+_CERTIFIED = "ssh-ed25519-cert-v01@openssh.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +254,34 @@ class SshStream:
             rest = rest[:LINE_LIMIT]
         if rest:
             yield rest.decode(errors="replace")
+
+
+def certificate_shown(address: str, *, port: int = 22, within: dt.timedelta = dt.timedelta(seconds=5)) -> str:
+    """Return the host certificate that a server shows to whoever connects, as a public line; "" if it has none.
+
+    It has proven by signing that the certified key is its own. Nobody logs in.
+
+    Raises:
+        Unreachable: it did not answer SSH.
+    """
+    seconds = within.total_seconds()
+    try:
+        with socket.create_connection((address, port), timeout=seconds) as wire:
+            transport = paramiko.Transport(wire)
+            transport.banner_timeout = seconds
+            options = transport.get_security_options()
+            options.key_types, options.kex = (_CERTIFIED,), ("curve25519-sha256@libssh.org", *options.kex)
+            try:
+                transport.start_client(timeout=seconds)
+                blob = transport.get_remote_server_key().public_blob
+            except paramiko.ssh_exception.IncompatiblePeer:
+                return ""
+            finally:
+                transport.close()
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        why = str(error) or type(error).__name__
+        raise Unreachable(f"{address}:{port}: {why}", not_done="its certificate was not seen") from error
+    return f"{_CERTIFIED} {base64.b64encode(blob.key_blob).decode('ascii')}" if blob is not None else ""
 
 
 class _Bounded:

@@ -11,16 +11,19 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
+from types import ModuleType
 
 from ..checks.model import Section
 from ..checks.rules.twins import neutral_networks, neutral_words
 from ..errors import ActionError, SecondsiteError, Unreachable
 from ..estate.model import Estate, Host, HostName
 from ..run.ports import CommandResult, Hands
+from .remote.collectors import clock, database, files, names, network, system, tls
 
 _LARGEST_ANSWER = 16 << 20
 _LARGEST_TOLD = 64 << 20
-_MODULES = ("common", "clock", "system", "files", "network", "tls", "database", "names", "main")
+_MODULES = (clock, system, files, network, tls, database, names)  # a module of collectors is named here
+_ALWAYS = ("common", "network")  # others build on them
 _BOOT = """
 import json, sys, types
 order = json.load(sys.stdin)
@@ -46,13 +49,12 @@ class Collector:
     def collect(self, sections: Mapping[HostName, Collection[str]]) -> dict[HostName, dict[str, Section]]:
         """Return the sections of every host named, all asked at once; what could not be read says why."""
         asked = [host for host in self.estate.hosts.values() if sections.get(host.name)]
-        sources = {name: _source(name) for name in _MODULES}
         with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
-            told = pool.map(lambda host: self._ask(host, sorted(sections[host.name]), sources), asked)
+            told = pool.map(lambda host: self._ask(host, sorted(sections[host.name])), asked)
             return {host.name: answer for host, answer in zip(asked, told, strict=True)}
 
-    def _ask(self, host: Host, wanted: Sequence[str], sources: Mapping[str, str]) -> dict[str, Section]:
-        order = json.dumps({"sections": wanted, "sources": sources, "settings": self._settings(host)})
+    def _ask(self, host: Host, wanted: Sequence[str]) -> dict[str, Section]:
+        order = json.dumps({"sections": wanted, "sources": sources(wanted), "settings": self._settings(host)})
         argv = ["sudo", "-n", "--", "/usr/bin/python3", "-I", "-c", _BOOT]
         try:
             answer = self.hands.run(host.name, argv, stdin=order, timeout=self.within, limit=_LARGEST_ANSWER)
@@ -74,6 +76,21 @@ class Collector:
             "service_names": [one.dns_name for one in services if host.name in one.members.values()],
             "services": [{"dns_name": one.dns_name, "zone": one.zone} for one in services],
         }
+
+
+def sources(wanted: Collection[str]) -> dict[str, str]:
+    """Return the modules that fill these sections, in an order in which each finds those it builds on."""
+    filling = [_short(module) for module in _MODULES if not module.SECTIONS.keys().isdisjoint(wanted)]
+    return {name: _source(name) for name in dict.fromkeys((*_ALWAYS, *filling, "main"))}
+
+
+def known_sections() -> frozenset[str]:
+    """Return every section that a host can be asked for."""
+    return frozenset(name for module in _MODULES for name in module.SECTIONS)
+
+
+def _short(module: ModuleType) -> str:
+    return module.__name__.rpartition(".")[2]
 
 
 def _told(answer: CommandResult, wanted: Sequence[str]) -> dict[str, Section]:

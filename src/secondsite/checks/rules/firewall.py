@@ -1,4 +1,4 @@
-"""Firewalls: alike at both datacenters, dropping by default, and the same after a reboot."""
+"""Firewalls and listeners: alike at both datacenters, dropping by default, and the same after a reboot."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .frame import bad, good, host_check, pair_check, unclear
 
 Part = Mapping[str, Any]
 LONGEST_WORDS = 160
+FIRST_SHORT_LIVED = 32768
 
 
 def canonical(parts: Sequence[Part]) -> list[str]:
@@ -156,4 +157,30 @@ def _of_tables(parts: Sequence[Part], tables: set[tuple[str, str]]) -> list[Part
     return found
 
 
-CHECKS = (firewall_parity, firewall_default, firewall_persistent)
+@pair_check(
+    "NET-LISTENERS",
+    reads="listeners",
+    expected="the same programs listen on the same ports at both datacenters",
+    fix="secondsite run provision",
+    commitments="C01 C09",
+    controls="DR-07 DR-25",
+    tags="parity network services",
+)
+def listeners(pair: Pair, first: Facts, second: Facts, _: World) -> Iterator[Finding]:
+    """Whoever answers at one datacenter answers at the other, and nobody else does."""
+    mine, other = _listening(first["listeners"]), _listening(second["listeners"])
+    for host, has, lacks in ((pair.second, mine, other), (pair.first, other, mine)):
+        for protocol, port, program in sorted(has - lacks):
+            saw = f"{host.name}: {program or 'nobody known'} does not listen on {protocol} {port} as its twin does"
+            yield bad(saw, host.name, difference=f"listener:{protocol}/{port}")
+    if mine == other:
+        yield good(f"{' and '.join(pair.names)}: {len(mine)} listeners", *pair.names)
+
+
+def _listening(told: Sequence[Mapping[str, Any]]) -> set[tuple[str, int, str]]:
+    """Return who listens. A high UDP port is where somebody awaits an answer."""
+    found = {(str(one["protocol"]), int(one["port"]), str(one["program"])) for one in told}
+    return {one for one in found if one[0] != "udp" or one[1] < FIRST_SHORT_LIVED}
+
+
+CHECKS = (listeners, firewall_parity, firewall_default, firewall_persistent)

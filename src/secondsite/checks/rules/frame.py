@@ -131,7 +131,7 @@ def _check(
         reads=tuple(words["reads"].split()),
         groups=frozenset(groups.split()),
         judge=judge,
-        outside=tuple(words.get("outside", "").split()),
+        outside=(*words.get("outside", "").split(), *(name[1:] for name in words["reads"].split() if name[0] == "@")),
     )
 
 

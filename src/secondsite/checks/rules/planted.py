@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...estate.model import Estate, Host
-from ..model import Result, Sabotage, State
+from ..model import Place, Result, Sabotage, State
 from .twins import datacenters
 
 States = Mapping[str, State]
@@ -54,5 +54,10 @@ def changed(before: States, after: States) -> frozenset[str]:
 
 def target(sabotage: Sabotage, estate: Estate) -> Host | None:
     """Return the host on which a sabotage is planted, if the estate has one."""
-    site = datacenters(estate)[1 if sabotage.at_secondary else 0].name
-    return next((host for host in estate.hosts_at(site) if sabotage.group in host.groups), None)
+    first, second, *_ = datacenters(estate)
+    hosts = {
+        Place.PRIMARY: estate.hosts_at(first.name),
+        Place.SECONDARY: estate.hosts_at(second.name),
+        Place.ANYWHERE: tuple(estate.hosts.values()),
+    }[sabotage.at]
+    return next((host for group in sabotage.groups for host in hosts if group in host.groups), None)

@@ -21,7 +21,7 @@ _LARGEST = 2 << 20
 _OWN = re.compile(
     r"/etc/(machine-id|hostname|adjtime|mtab|ld\.so\.cache|\.pwd\.lock|\.updated|passwd-?|group-?|shadow-?|gshadow-?"
     r"|subuid-?|subgid-?|ssh/ssh_host_.*|ssh/secondsite/(user_ca\.pub|first-contact)|ssl/certs/.*|ssl/private/.*|secondsite/tls/host\..*|udev/hwdb\.bin|resolv\.conf\.bak"
-    r"|systemd/system/[^/]+\.(wants|requires)/.*|python3[^/]*/.*|apparmor\.d/.*|.*\.key|.*\.dpkg-(old|dist|new)|.*~)\Z"
+    r"|rc[0-9S]\.d/.*|systemd/system/[^/]+\.(wants|requires)/.*|python3[^/]*/.*|apparmor\.d/.*|.*\.key|.*\.dpkg-(old|dist|new)|.*~)\Z"
     r"|/usr/local/.*(__pycache__/.*|\.pyc)\Z"
 )
 # A key of 32 bytes in base64 is a host's own wherever it stands; that there is one still counts.

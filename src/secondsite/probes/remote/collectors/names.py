@@ -1,4 +1,4 @@
-"""What name servers on this host answer: address, time to live, serial. Resolvers would remember; they are not asked."""
+"""What name servers on this host answer: address, time to live, serial. No resolver is asked: it would remember."""
 
 from __future__ import annotations
 

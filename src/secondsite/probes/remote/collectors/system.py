@@ -11,8 +11,9 @@ from typing import Any
 
 from .common import Settings, Unreadable, installed, run
 
-_UNIT_FACTS = ("Id", "ActiveState", "SubState", "UnitFileState", "Type", "ConditionResult", "Result", "RemainAfterExit")
-_KINDS = ("*.service", "*.socket", "*.timer", "*.path", "*.mount")
+_UNIT_FACTS = "Id,Type,ConditionResult,Result,UnitFileState"
+_KINDS = "service,socket,timer,path,mount"
+_UNIT_ROOTS = ("/etc/systemd/system", "/run/systemd/system")
 _SYSCTL_FILES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d")
 _ALWAYS = (
     "net.ipv4.ip_forward",
@@ -37,15 +38,50 @@ def packages(_: Settings) -> dict[str, str]:
 
 
 def units(_: Settings) -> dict[str, dict[str, str]]:
-    """Return every loaded unit by its name."""
-    shown = run("systemctl", "show", "--all", f"--property={','.join(_UNIT_FACTS)}", "--", *_KINDS)
+    """Return every loaded or enabled unit by its name.
+
+    systemd takes a second to list all unit files, so what is enabled is read from the links that say so, and only what
+    is idle though enabled, or runs though not enabled, is asked for one by one.
+    """
+    listed = json.loads(run("systemctl", "list-units", "--all", "--output=json", f"--type={_KINDS}"))
+    enabled = _enabled()
+    found = {
+        one["unit"]: {
+            "ActiveState": one["active"],
+            "SubState": one["sub"],
+            "UnitFileState": "enabled" if one["unit"] in enabled else "",
+        }
+        for one in listed
+        if one["load"] == "loaded"
+    }
+    if not found:
+        raise Unreadable("systemctl listed no unit")
+    for name in enabled:
+        found.setdefault(name, {"ActiveState": "inactive", "SubState": "dead", "UnitFileState": "enabled"})
+    unsure = [
+        name
+        for name, unit in found.items()
+        if (name in enabled) != (unit["ActiveState"] == "active") and (name in enabled or unit["SubState"] == "running")
+    ]
+    return found | _closer([name for name in unsure if name.endswith(".service") or name in enabled], found)
+
+
+def _enabled() -> set[str]:
+    """Return the units that something on disk starts at boot. Empty links mask a unit, which is then not enabled."""
+    links = [link for root in _UNIT_ROOTS for kind in ("wants", "requires") for link in Path(root).glob(f"*.{kind}/*")]
+    return {link.name for link in links if link.name.rpartition(".")[2] in _KINDS.split(",") and link.exists()}
+
+
+def _closer(names: list[str], units: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Return units with what tells a task that is done from a service that is not there."""
+    if not names:
+        return {}
+    shown = run("systemctl", "show", f"--property={_UNIT_FACTS}", "--", *names)
     found = {}
     for block in shown.split("\n\n"):
         facts = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if "Id" in facts:
-            found[facts.pop("Id")] = facts
-    if not found:
-        raise Unreadable("systemctl show named no unit")
+        if facts.get("Id") in units:
+            found[facts["Id"]] = units[facts["Id"]] | facts
     return found
 
 
