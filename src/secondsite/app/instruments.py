@@ -40,7 +40,9 @@ class Instruments:
     def journeying_customer(self) -> Customer:
         """Another customer than the traffic's, so that its orders are told apart."""
         (service,) = self.bench.estate.services
-        return Customer(host=customers_of(self.bench.estate)[0], shop=service.dns_name, name=journey_customer(self.bench.estate))
+        return Customer(
+            host=customers_of(self.bench.estate)[0], shop=service.dns_name, name=journey_customer(self.bench.estate)
+        )
 
     @cached_property
     def writability(self) -> NodePoller:

@@ -59,8 +59,8 @@ class Pair:
 class World:
     """Everything that was told in one round.
 
-    ``outside`` is what the controller saw by itself. A section of it with a part for each host is read like what the host
-    told, with a ``@`` before its name.
+    ``outside`` is what the controller saw by itself. A section of it with a part for each host is read like what that
+    host told, with a ``@`` before its name.
     """
 
     estate: Estate

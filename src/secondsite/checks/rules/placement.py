@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address
 from typing import Any
-from urllib.parse import urlsplit
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import (
@@ -48,7 +47,7 @@ def quorum_placement(world: World, facts: Mapping[HostName, Facts]) -> Iterator[
     for asked, told in facts.items():
         places: dict[str, SiteName] = {}
         for member in (one for one in told["quorum"] if not one["learner"]):
-            addresses = [urlsplit(url).hostname or "" for url in member["peers"]]
+            addresses = [_host_in(url) for url in member["peers"]]
             hosts = [by_address[address] for address in addresses if address in by_address]
             if not hosts:
                 yield bad(f"{asked} knows a voter {member['name'] or '?'} at {addresses}, which is no host", asked)
@@ -63,6 +62,11 @@ def quorum_placement(world: World, facts: Mapping[HostName, Facts]) -> Iterator[
             if deciding
             else good(f"{asked}: {told_places}", asked)
         )
+
+
+def _host_in(url: str) -> str:
+    """Return the host of an address such as https://198.18.1.20:2380."""
+    return url.rpartition("//")[2].partition("/")[0].rpartition(":")[0]
 
 
 @estate_check(
