@@ -18,12 +18,22 @@ from .common import Names, Settings
 _TREES = ("/etc", "/usr/local")
 _LARGEST = 2 << 20
 # What is a host's own by its nature, or made on the host from what is compared anyway (a unit's enablement among it).
-_OWN = re.compile(
-    r"/etc/(machine-id|hostname|adjtime|mtab|ld\.so\.cache|\.pwd\.lock|\.updated|passwd-?|group-?|shadow-?|gshadow-?"
-    r"|subuid-?|subgid-?|ssh/ssh_host_.*|ssh/secondsite/(user_ca\.pub|first-contact)|ssl/certs/.*|ssl/private/.*|secondsite/tls/host\..*|udev/hwdb\.bin|resolv\.conf\.bak"
-    r"|rc[0-9S]\.d/.*|systemd/system/[^/]+\.(wants|requires)/.*|python3[^/]*/.*|apparmor\.d/.*|.*\.key|.*\.dpkg-(old|dist|new)|.*~)\Z"
-    r"|/usr/local/.*(__pycache__/.*|\.pyc)\Z"
+_OWN_PATTERNS = (
+    r"/etc/(machine-id|hostname|adjtime|mtab|ld\.so\.cache|\.pwd\.lock|\.updated|udev/hwdb\.bin)",
+    r"/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?",
+    r"/etc/ssh/ssh_host_.*",
+    r"/etc/ssh/secondsite/(user_ca\.pub|first-contact)",
+    r"/etc/ssl/(certs|private)/.*",
+    r"/etc/secondsite/(tls/host\.|ca/).*",
+    r"/etc/.*\.key",
+    r"/etc/systemd/system/[^/]+\.(wants|requires)/.*",
+    r"/etc/rc[0-9S]\.d/.*",
+    r"/etc/python3[^/]*/.*",
+    r"/etc/apparmor\.d/.*",
+    r"/etc/.*(\.dpkg-(old|dist|new)|~)",
+    r"/usr/local/.*(__pycache__/.*|\.pyc)",
 )
+_OWN = re.compile(rf"(?:{'|'.join(_OWN_PATTERNS)})\Z")
 # A key of 32 bytes in base64 is a host's own wherever it stands; that there is one still counts.
 _KEY = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=")
 _THERE = re.compile(r"\{there[^}]*\}")
