@@ -98,6 +98,7 @@ _MAKERS: _Makers = {
     "patroni_rest": {"username": lambda: "patroni", "password": _password},
     "etcd": dict.fromkeys(("root", "patroni", "cluster_token"), _password),
     "tunnels": _tsig_secret,
+    "backup_producers": _password,
     "shop_token_secret": _password,
     "customer_drill_password": _password,
 }
