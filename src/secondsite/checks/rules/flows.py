@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from ...estate.firewall.model import Answer, Matrix, Tried
+from ...estate.firewall.passages.rules import declared as declared_by
 from ...estate.firewall.passages.rules import edge_hosts
-from ...estate.model import HostName, Protocol
+from ...estate.model import Estate, HostName, Protocol
 from ..model import Facts, Finding, Section, World
 from .frame import bad, estate_check, good, unclear
 
@@ -60,7 +61,7 @@ def flows_are_as_declared(world: World, _: Mapping[HostName, Facts]) -> Iterator
     wrong = [*_not_working(matrix.tried), *_leaking(matrix.tried)]
     yield from wrong
     if matrix.tried and not wrong:
-        yield good(_count(matrix.tried, edge_hosts(world.estate)))
+        yield good(_count(matrix.tried, world.estate))
 
 
 def _not_working(tried: Iterable[Tried]) -> Iterator[Finding]:
@@ -113,13 +114,15 @@ def _targets(tried: Iterable[Tried]) -> tuple[HostName, ...]:
     return tuple(dict.fromkeys(one.trial.target for one in tried))
 
 
-def _count(tried: Iterable[Tried], edges: Iterable[HostName]) -> str:
+def _count(tried: Iterable[Tried], estate: Estate) -> str:
     listed = list(tried)
     declared = sum(one.trial.flow is not None for one in listed)
     said = f"{declared} tries of declared flows work, and {len(listed) - declared} others meet silence"
-    through = {edge: sum(edge in one.crossed for one in listed) for edge in sorted(edges)}
+    through = {edge: sum(edge in one.crossed for one in listed) for edge in sorted(edge_hosts(estate))}
     ways = ", ".join(f"{edge} {number}" for edge, number in through.items())
-    return f"{said}; through edges: {ways}" if through else said
+    said += f"; through edges: {ways}" if through else ""
+    left = [flow.name for flow in declared_by(estate).flows if flow.name not in {one.trial.flow for one in listed}]
+    return said + (f"; not tried, for no two hosts speak so: {', '.join(left)}" if left else "")
 
 
 CHECKS = (flows_are_as_declared,)

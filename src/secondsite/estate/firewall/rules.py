@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
 
 from ..model import Estate, Firewall, HostName, Protocol
-from .edges.rules import through_each_edge
-from .model import SSH, Packet, Passage, Trial
-from .passages.rules import declared, flow_into, passages
+from .edges.rules import between_routers, through_each_edge
+from .model import SSH, Packet, Trial
+from .passages.rules import Book, book_of, declared, flow_into, passages
 
 
 def trials(estate: Estate) -> tuple[Trial, ...]:
@@ -17,26 +17,28 @@ def trials(estate: Estate) -> tuple[Trial, ...]:
 
     Between hosts the management network is tried with SSH alone: nothing else is ever declared there.
     """
-    firewall, passed = declared(estate), passages(estate)
+    firewall, book = declared(estate), book_of(passages(estate))
     ports = sorted({(protocol, port) for protocol, port in _spoken(firewall)}, key=lambda one: (one[0].value, one[1]))
     found: list[Trial] = []
     for source, target in itertools.permutations(estate.hosts.values(), 2):
         if source.address is not None and target.address is not None:
             packets = _packets(source.address, target.address, ports)
-            found += [_trial(passed, source.name, target.name, packet) for packet in packets]
+            found += [_trial(book, source.name, target.name, packet) for packet in packets]
     control = firewall.management.control
     for target in estate.hosts.values():
         packets = _packets(control, target.management, ports, by_management=True)
-        found += [_trial(passed, None, target.name, packet) for packet in packets]
-    return (*found, *_between_managed(estate, firewall, passed), *through_each_edge(estate, firewall, passed, ports))
+        found += [_trial(book, None, target.name, packet) for packet in packets]
+    found += _between_managed(estate, firewall, book)
+    found += through_each_edge(estate, firewall, book, ports)
+    return (*found, *between_routers(estate, book, ports))
 
 
-def _between_managed(estate: Estate, firewall: Firewall, passed: tuple[Passage, ...]) -> Iterator[Trial]:
+def _between_managed(estate: Estate, firewall: Firewall, book: Book) -> Iterator[Trial]:
     if firewall.management.interface is None:
         return
     for source, target in itertools.permutations(estate.hosts.values(), 2):
         packet = next(_packets(source.management, target.management, [(Protocol.TCP, SSH)], by_management=True))
-        yield _trial(passed, source.name, target.name, packet)
+        yield _trial(book, source.name, target.name, packet)
 
 
 def _spoken(firewall: Firewall) -> Iterator[tuple[Protocol, int]]:
@@ -54,5 +56,5 @@ def _packets(
         yield Packet(source=source, target=target, protocol=protocol, port=port, by_management=by_management)
 
 
-def _trial(passed: tuple[Passage, ...], source: HostName | None, target: HostName, packet: Packet) -> Trial:
-    return Trial(source=source, target=target, packet=packet, flow=flow_into(passed, target, packet))
+def _trial(book: Book, source: HostName | None, target: HostName, packet: Packet) -> Trial:
+    return Trial(source=source, target=target, packet=packet, flow=flow_into(book, target, packet))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 
@@ -115,17 +115,20 @@ def beyond(networks: Iterable[IPv4Network], site: IPv4Network) -> Iterator[IPv4N
     return (network for network in networks if not network.subnet_of(site))
 
 
-def lets_in(passage: Passage, host: HostName, packet: Packet) -> bool:
-    """Say whether a passage lets a packet into a host."""
-    return (
-        host in passage.hosts
-        and passage.by_management == packet.by_management
-        and passage.protocol is packet.protocol
-        and (packet.port in passage.ports or not passage.ports)
-        and any(packet.source in network for network in passage.sources)
-    )
+Book = Mapping[tuple[HostName, bool, Protocol, int], tuple[tuple[str, tuple[IPv4Network, ...]], ...]]
 
 
-def flow_into(passed: Iterable[Passage], host: HostName, packet: Packet) -> str | None:
+def book_of(passed: Iterable[Passage]) -> Book:
+    """Return what lets what into which host, so that a packet's flow is found without looking at all of them."""
+    book: dict[tuple[HostName, bool, Protocol, int], tuple[tuple[str, tuple[IPv4Network, ...]], ...]] = {}
+    for passage in passed:
+        for host, port in itertools.product(passage.hosts, passage.ports or (0,)):
+            key = (host, passage.by_management, passage.protocol, port)
+            book[key] = (*book.get(key, ()), (passage.flow, passage.sources))
+    return book
+
+
+def flow_into(book: Book, host: HostName, packet: Packet) -> str | None:
     """Return the flow that lets a packet into a host, or None: it must be dropped."""
-    return next((passage.flow for passage in passed if lets_in(passage, host, packet)), None)
+    found = book.get((host, packet.by_management, packet.protocol, packet.port), ())
+    return next((flow for flow, sources in found if any(packet.source in network for network in sources)), None)
