@@ -108,8 +108,8 @@ def _fence(estate: Estate, plan: PlanBuilder) -> None:
             after=(f"isolate-{carrier}",),
             reads_only=True,
             timeout=seconds(5),
-            by_hand=f"On {carrier}: nft list table inet secondsite_isolation. {' and '.join(networks)} must be in the set,"
-            " and both drop rules must stand first in a prerouting chain.",
+            by_hand=f"On {carrier}: nft list table inet secondsite_isolation. In its set: {' and '.join(networks)};"
+            " and both drop rules stand first in a prerouting chain.",
         )
     customers = _customers(estate)
     plan.step(
