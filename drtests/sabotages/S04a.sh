@@ -1,0 +1,7 @@
+# shellcheck shell=sh disable=SC2154
+inject() {
+    nft 'add chain inet secondsite forward { policy accept; }'
+}
+revert() {
+    systemctl reload nftables
+}
