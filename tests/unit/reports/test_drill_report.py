@@ -10,7 +10,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.measure.story import OPENED, Story, thin_story
+from tests.unit.measure.story import OPENED, Story, marked_story, thin_story
 
 from secondsite.measure import FILES, read_records, recompute
 from secondsite.measure.facts import gather
@@ -20,6 +20,7 @@ from secondsite.reports.text import clean
 from secondsite.reports.timeline import critical_path, failover_steps
 
 THIN = thin_story()
+MARKED = marked_story()
 SEAL = Seal(
     manifest_sha256="ab" * 32,
     signed_by=("lab identity 1", "lab identity 2"),
@@ -127,7 +128,7 @@ def test_every_picture_is_well_formed_and_has_a_name_for_those_who_do_not_see_it
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_record_is_printed_as_not_measured_and_never_as_zero(name: str) -> None:
-    files = {key: content for key, content in story().files().items() if key != name}
+    files = {key: content for key, content in marked_story().files().items() if key != name}
     text = " ".join(Shape(render_html(files)).text.split())
     assert "Passed" not in text
     assert f"{name} the file is missing" in text.replace(" : ", " ")
@@ -244,7 +245,7 @@ def test_junit_is_xml_whatever_the_records_say() -> None:
 @given(file=st.sampled_from(FILES), start=st.integers(min_value=0), length=st.integers(1, 2000))
 @settings(max_examples=12, deadline=None)
 def test_whatever_is_missing_in_the_records_every_report_is_rendered(file: str, start: int, length: int) -> None:
-    files = THIN.files()
+    files = MARKED.files()
     start %= len(files[file])
     files[file] = files[file][:start] + files[file][start + length :]
     Shape(render_html(files))
