@@ -33,6 +33,7 @@ from secondsite.hands.keys import Trust
 from secondsite.hands.pyinfra import Bootstrap, PyinfraDoor
 from secondsite.lab.model import LabSettings
 from secondsite.lab.netns import enter_control
+from secondsite.probes.ship import scripts
 
 ROOT = Path(__file__).resolve().parents[1]
 INVENTORY = ROOT / "inventories" / "lab"
@@ -102,7 +103,8 @@ def told(estate: Estate, state: Path) -> Mapping[str, object]:
     safe = own_safe(state / "secrets")
     authorities = prepared_authorities(estate, safe, now=_now())
     known = secrets.make(safe.directory, safe=safe)
-    return provisioning.variables_of(estate, state=state, known=known, authorities=authorities)
+    access = provisioning.Access(scripts=scripts())
+    return provisioning.variables_of(estate, state=state, known=known, authorities=authorities, access=access)
 
 
 def ours(state: Path) -> Mapping[str, object]:

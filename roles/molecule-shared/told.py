@@ -9,6 +9,7 @@ from secondsite.estate.load import load_estate
 from secondsite.hands import provisioning, secrets
 from secondsite.hands.age import own_safe
 from secondsite.hands.keepers import prepared_authorities
+from secondsite.probes.ship import scripts
 
 estate, state = load_estate(Path(sys.argv[1])), Path(sys.argv[2])
 safe = own_safe(state / "secrets")
@@ -17,4 +18,6 @@ for site in dict.fromkeys(host.site for host in estate.hosts.values() if host.ad
     for one in authorities.believed(site):  # the hosts may be another lab's than those that were handed it before
         authorities.recall(one)
 known = secrets.make(safe.directory, safe=safe)
-json.dump(provisioning.variables_of(estate, state=state, known=known, authorities=authorities), sys.stdout)
+access = provisioning.Access(scripts=scripts())
+told = provisioning.variables_of(estate, state=state, known=known, authorities=authorities, access=access)
+json.dump(told, sys.stdout)

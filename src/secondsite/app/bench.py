@@ -16,7 +16,7 @@ from ..hands import keepers, secrets
 from ..hands.age import LAB_LIMITATION, Safe, own_safe
 from ..hands.dns import NameServer
 from ..hands.isolation import CarrierFilter
-from ..hands.keys import USER, Trust
+from ..hands.keys import RUNNER, USER, Trust
 from ..hands.ssh import SshHands, SshTarget
 from ..lab.model import LabSettings
 from ..lab.netns import enter_control
@@ -28,7 +28,7 @@ from ..store.orders import SignedOrders
 from ..store.runs import Crew, RunStore
 from ..workloads import actions as workload_actions
 from ..workloads.ports import WorkloadAdapter
-from .provision import Keys, provisioning_registry
+from .provision import Keys, bootstrap_of, provisioning_registry
 from .workloads import adapters_of
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -41,12 +41,16 @@ TOPOLOGY = "lab.yml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """Everything there is to work with on one estate."""
+    """Everything there is to work with on one estate.
+
+    ``hands`` may do everything on hosts; runbooks act through ``runner``, who may do no more than their verbs.
+    """
 
     estate: Estate
     state: Path
     clock: SystemClock
     hands: SshHands
+    runner: SshHands
     trust: Trust
     safe: Safe
     known: secrets.Secrets
@@ -150,19 +154,22 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
     trust.prepare(now=clock.now())
     known = secrets.make(safe.directory, safe=safe)
     authorities = keepers.authorities_of(estate, safe)
-    hands = SshHands(_targets(estate, trust), known_hosts=trust.pins, monotonic=clock.monotonic)
-    carriers = CarrierFilter(hands)
-    adapters = adapters_of(estate, hands, clock)
-    by_hand = hand_actions.Steps(estate=estate, hands=hands, filter=carriers, name_servers=_servers(estate, known))
+    hands, runner = (
+        SshHands(_targets(estate, trust, user), known_hosts=trust.pins, monotonic=clock.monotonic)
+        for user in (USER, RUNNER)
+    )
+    carriers = CarrierFilter(runner)
+    adapters = adapters_of(estate, runner, clock)
+    by_hand = hand_actions.Steps(estate=estate, hands=runner, filter=carriers, name_servers=_servers(estate, known))
     parts = (
         by_hand.registry(),
         workload_actions.Steps(adapters=adapters).registry(),
-        probe_actions.Steps(estate=estate, hands=hands, clock=clock).registry(),
+        probe_actions.Steps(estate=estate, hands=runner, clock=clock).registry(),
         keepers.Steps(estate=estate, hands=hands, authorities=authorities, now=clock.now).registry(),
         provisioning_registry(
             estate,
             project=PROJECT,
-            lab=lab,
+            bootstrap=bootstrap_of(lab, os.environ),
             keys=Keys(trust=trust, safe=safe, authorities=authorities),
             state=state,
             clock=clock,
@@ -174,6 +181,7 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
             state=state,
             clock=clock,
             hands=hands,
+            runner=runner,
             trust=trust,
             safe=safe,
             known=known,
@@ -184,6 +192,7 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
         )
     finally:
         hands.close()
+        runner.close()
 
 
 def _joined(*parts: Registry) -> Registry:
@@ -193,10 +202,10 @@ def _joined(*parts: Registry) -> Registry:
     )
 
 
-def _targets(estate: Estate, trust: Trust) -> dict[str, SshTarget]:
+def _targets(estate: Estate, trust: Trust, user: str) -> dict[str, SshTarget]:
     return {
         host.name: SshTarget(
-            host=host.name, address=str(host.management), user=USER, key_file=trust.identity(host.site)
+            host=host.name, address=str(host.management), user=user, key_file=trust.identity(host.site, user)
         )
         for host in estate.hosts.values()
     }

@@ -15,7 +15,7 @@ from ..drill.conduct import Kit as DrillKit
 from ..drill.load import load_scenario
 from ..drill.model import Scenario
 from ..drill.ports import View
-from ..errors import JournalError, Refused, SecondsiteError
+from ..errors import JournalError, Refused, SecondsiteError, Unreachable
 from ..estate.model import Estate, SiteName
 from ..evidence import Identity, seal, sha256
 from ..lab import service as lab_service
@@ -112,6 +112,7 @@ class _DrillRun:
 
     def carry_out(self) -> DrillEnd:
         self._provisioned()
+        self._connected()
         sign_standing_orders(self.bench, self.scenario, plan_for=self._plan, view=self.view)
         identities = signing_identities(self.bench)
         folder = self.session.new_folder(self.scenario.name)
@@ -148,6 +149,13 @@ class _DrillRun:
             self.view.say(f"the estate was provisioned by run {before}; that is not repeated")
             return
         provision(self.bench, self.session, plan_for=self._plan, view=self.view, stop=self.stop)
+
+    def _connected(self) -> None:
+        """Log in everywhere beforehand, as an operator on watch would be: a runbook then waits for no login."""
+        silent = self.bench.runner.open([str(name) for name in self.estate.hosts])
+        if silent:
+            what = "; ".join(f"{host}: {why}" for host, why in sorted(silent.items()))
+            raise Unreachable(f"runbooks can't log in: {what}", not_done="no fault was injected")
 
     def _conduct(self, folder: RunFolder, records: RecordFolder, instruments: Instruments, runs: DrillRuns) -> None:
         kit = DrillKit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,13 @@ from ..hands.authorities import Authorities
 from ..hands.keys import Trust
 from ..hands.pyinfra import Bootstrap, PyinfraDoor
 from ..lab.model import LabSettings
+from ..probes.ship import scripts
 from ..run.ports import Registry
 from ..store.clock import SystemClock
 
+KNOWN_HOSTS = "SECONDSITE_KNOWN_HOSTS"
+BOOTSTRAP_KEY = "SECONDSITE_BOOTSTRAP_KEY"
+BOOTSTRAP_USER = "SECONDSITE_BOOTSTRAP_USER"
 PYINFRA = Path(".venv-pyinfra") / "bin" / "pyinfra"
 
 
@@ -28,19 +33,29 @@ class Keys:
     authorities: Authorities
 
 
-def provisioning_registry(
-    estate: Estate, *, project: Path, lab: LabSettings | None, keys: Keys, state: Path, clock: SystemClock
-) -> Registry:
-    """Return the steps of provisioning. A lab hands over its own pins and key; others lie in ``<state>/bootstrap``."""
-    given = state / "bootstrap"
-    bootstrap = Bootstrap(
-        pins=lab.known_hosts if lab is not None else given / "known_hosts",
-        key=lab.key if lab is not None else given / "id_ed25519",
+def bootstrap_of(lab: LabSettings | None, environment: Mapping[str, str]) -> Bootstrap:
+    """Return how bare hosts are reached the first time: with the key and the pins that their owner uses already."""
+    if lab is not None:
+        return Bootstrap(pins=lab.known_hosts, key=lab.key)
+    home = Path(environment.get("HOME", "/root")) / ".ssh"
+    return Bootstrap(
+        pins=Path(environment.get(KNOWN_HOSTS, home / "known_hosts")),
+        key=Path(environment.get(BOOTSTRAP_KEY, home / "id_ed25519")),
+        user=environment.get(BOOTSTRAP_USER, "root"),
     )
+
+
+def provisioning_registry(
+    estate: Estate, *, project: Path, bootstrap: Bootstrap, keys: Keys, state: Path, clock: SystemClock
+) -> Registry:
+    """Return the steps of provisioning."""
 
     def variables() -> dict[str, object]:
         known = secrets.make(keys.safe.directory, safe=keys.safe)
-        return dict(provisioning.variables_of(estate, state=state, known=known, authorities=keys.authorities))
+        access = provisioning.Access(scripts=scripts(), revoked=keys.trust.revoked())
+        return dict(
+            provisioning.variables_of(estate, state=state, known=known, authorities=keys.authorities, access=access)
+        )
 
     return provisioning.registry(
         estate,

@@ -5,6 +5,8 @@ Below one directory (0700), every private part 0600:
     ca/<site>.pub        the site's authority: signs `ops` for that site's hosts, and those hosts' own keys. Its private
                          part is sealed among the estate's secrets (``age``) and is opened in memory only
     ops/<site>           the key `ops` uses at that site; `<site>-cert.pub` beside it is re-issued before it ends
+    runner/<site>        the same for `runner`, who carries out runbooks and may do no more than their verbs
+    revoked              public keys that open nothing any more, whatever certificate they come with
     hosts/<host>.pub     the host's own public key as pinned; `<host>-cert.pub` its certificate
     known_hosts          the authorities, for OpenSSH: only a host certificate is believed
     pins                 the same hosts' keys one by one, for paramiko, which can't check host certificates
@@ -18,7 +20,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,10 +42,11 @@ from cryptography.hazmat.primitives.serialization import (
 from ..errors import ActionError, ConfigError, Effect, Problem, UsageError
 from ..estate.model import Host
 from .age import Safe, own_safe
+from .pins import KEY_TYPE, read_pins, require_pinned
 from .processes import plain, run_process
 
 USER = "ops"
-KEY_TYPE = "ssh-ed25519"
+RUNNER = "runner"
 _CLOCK_SKEW = dt.timedelta(minutes=5)
 _SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 _KEYGEN_TIMEOUT_S = 20.0
@@ -100,9 +103,34 @@ class Trust:
         """Return the environment variable that marks every process acting on this estate's hosts."""
         return "SECONDSITE_ACTS_ON", str(self._directory)
 
-    def identity(self, site: str) -> Path:
-        """Return the private key of `ops` for one site; its certificate lies beside it."""
-        return self._directory / "ops" / site
+    def identity(self, site: str, user: str = USER) -> Path:
+        """Return the private key of a user for one site; its certificate lies beside it."""
+        return self._directory / user / site
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Every site with an authority."""
+        return tuple(dict.fromkeys(str(host.site) for host in self._hosts))
+
+    def revoked(self) -> tuple[str, ...]:
+        """Return the public keys that open nothing any more."""
+        path = self._directory / "revoked"
+        return tuple(path.read_text(encoding="ascii").splitlines()) if path.exists() else ()
+
+    def renew(self, site: str, *, now: dt.datetime) -> tuple[str, ...]:
+        """Revoke the keys that users have at a site and make new ones; return what was revoked.
+
+        Hosts refuse the old keys as soon as they know (role access). A crash in between revokes a key that is still
+        here, so calling it again goes on.
+        """
+        gone = [_public_line(self.identity(site, user).with_name(f"{site}.pub")) for user in (USER, RUNNER)]
+        known = self.revoked()
+        _write(self._directory / "revoked", "".join(f"{line}\n" for line in dict.fromkeys([*known, *gone])))
+        for user in (USER, RUNNER):
+            for name in (f"{site}-cert.pub", site, f"{site}.pub"):
+                self.identity(site, user).with_name(name).unlink(missing_ok=True)
+        self.prepare(now=now)
+        return tuple(gone)
 
     def authority(self, site: str) -> str:
         """Return the public line of one site's authority."""
@@ -115,31 +143,29 @@ class Trust:
             UsageError: this machine has no ssh-keygen.
             ActionError: ssh-keygen failed.
         """
-        for part in ("", "ca", "ops", "hosts"):
+        for part in ("", "ca", USER, RUNNER, "hosts"):
             (self._directory / part).mkdir(mode=0o700, parents=True, exist_ok=True)
         self._safe.prepare()
-        for site in dict.fromkeys(host.site for host in self._hosts):
+        for site in self.sites:
             self._make_authority(site)
-            _make_key(self.identity(site), comment=f"{USER}@{site}")
-            self._certify_user(site, now=now)
+            for user in (USER, RUNNER):
+                _make_key(self.identity(site, user), comment=f"{user}@{site}")
+                self._certify_user(site, user, now=now)
         _write(self.known_hosts, self._authorities_text())
         _write(self.ssh_config, self._config_text())
 
     def adopt(self, pins: Path, *, now: dt.datetime) -> None:
         """Take the hosts' own keys from a file obtained out of band, and certify each by its site's authority.
 
+        A host whose key was taken before, and that the file no longer names, keeps it.
+
         Raises:
-            ConfigError: a host has no key there, or one of another kind.
+            ConfigError: a host has no key there, or several.
         """
-        found = _read_pins(pins)
-        missing = [host for host in self._hosts if str(host.management) not in found]
-        if missing:
-            raise ConfigError(
-                [
-                    Problem(file=str(pins), line=None, pointer=f"/{host.name}", what=f"no {KEY_TYPE} key pinned")
-                    for host in missing
-                ]
-            )
+        before = read_pins(self.pins, self._hosts).keys if self.is_adopted() else {}
+        given = read_pins(pins, self._hosts)
+        require_pinned(given, [host for host in self._hosts if given.lacks(host, known=before)], pins)
+        found = {**before, **given.keys}
         for host in self._hosts:
             public = self._directory / "hosts" / f"{host.name}.pub"
             _write(public, f"{found[str(host.management)]}\n")
@@ -156,11 +182,11 @@ class Trust:
             (self._directory / "hosts" / f"{host.name}-cert.pub").exists() for host in self._hosts
         )
 
-    def _certify_user(self, site: str, *, now: dt.datetime) -> None:
-        key = self.identity(site)
+    def _certify_user(self, site: str, user: str, *, now: dt.datetime) -> None:
+        key = self.identity(site, user)
         public = key.with_name(f"{site}.pub")
         if not self._is_held(public, site=site, until=now + self._lifetimes.user_left):
-            self._sign(site, public, now=now, lifetime=self._lifetimes.user, principals=(USER,), host=False)
+            self._sign(site, public, now=now, lifetime=self._lifetimes.user, principals=(user,), host=False)
 
     def _certify_host(self, host: Host, public: Path, *, now: dt.datetime) -> None:
         names = (str(host.name), str(host.management))
@@ -199,7 +225,7 @@ class Trust:
             .public_key(key)
             .serial(int(now.timestamp()))
             .type(SSHCertificateType.HOST if host else SSHCertificateType.USER)
-            .key_id((subject if host else f"{USER}@{site}").encode())
+            .key_id((subject if host else f"{principals[0]}@{site}").encode())
             .valid_principals([principal.encode() for principal in principals])
             .valid_after(int((now - _CLOCK_SKEW).timestamp()))
             .valid_before(int((now + lifetime).timestamp()))
@@ -302,15 +328,3 @@ def _write(path: Path, text: str) -> None:
     partial.write_text(text, encoding="utf-8")
     partial.chmod(0o600)
     partial.rename(path)
-
-
-def _read_pins(path: Path) -> Mapping[str, str]:
-    """Read `name,address type key` lines; other key types are passed over."""
-    found: dict[str, str] = {}
-    for line in path.read_text(encoding="ascii").splitlines():
-        match line.split():
-            case [names, kind, key, *_] if kind == KEY_TYPE:
-                found |= dict.fromkeys(names.split(","), f"{kind} {key}")
-            case _:
-                continue
-    return found

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..errors import ActionError, Effect, MeasurementError, Unreachable
@@ -22,20 +23,34 @@ from ..run.ports import Action, Outcome, Probe, Registry, StepContext
 from . import secrets
 from .ansible import AnsibleDoor, Converged, Play
 from .authorities import Authorities
+from .declared import declared_variables
 from .keepers import told_of
+from .keys import Trust
 from .pyinfra import Contacted, PyinfraDoor
 from .tunnels import tunnel_keys
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What role ``access`` lays: the approved scripts by file name, and the public keys that open nothing any more."""
+
+    scripts: Mapping[str, str] = field(default_factory=dict)
+    revoked: Sequence[str] = ()
+
+
 def variables_of(
-    estate: Estate, *, state: Path, known: secrets.Secrets, authorities: Authorities
+    estate: Estate, *, state: Path, known: secrets.Secrets, authorities: Authorities, access: Access
 ) -> Mapping[str, object]:
     """Return what the roles are told beside the inventory."""
     return {
         "estate_name": estate.name,
         "estate_state": str(state),
         "estate_authorities": told_of(estate, authorities),
+        # base64, because a script may hold what Ansible takes for a template
+        "estate_scripts": {name: b64encode(text.encode()).decode("ascii") for name, text in access.scripts.items()},
+        "estate_revoked_keys": list(access.revoked),
         "estate_secrets": dict(known.document),
+        **declared_variables(estate),
         **_routing(estate, known),
         "estate_firewall": {str(host): text for host, text in rulesets(estate).items()},
     }
@@ -125,6 +140,19 @@ class RequireAll:
         return Outcome(changed=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewIdentities:
+    """Revokes the keys that log in, and makes new ones."""
+
+    trust: Trust
+    now: Callable[[], dt.datetime]
+
+    def perform(self, arguments: Json, *, key: str, context: StepContext) -> Outcome:  # noqa: ARG002  repeatable
+        """Renew them at every site."""
+        gone = [line for site in self.trust.sites for line in self.trust.renew(site, now=self.now())]
+        return Outcome(changed=True, detail={"revoked": gone})
+
+
 def registry(estate: Estate, *, pyinfra: PyinfraDoor, ansible: AnsibleDoor, now: Callable[[], dt.datetime]) -> Registry:
     """Name every action and probe of provisioning."""
     contact = FirstContact(estate=estate, door=pyinfra, now=now)
@@ -132,6 +160,7 @@ def registry(estate: Estate, *, pyinfra: PyinfraDoor, ansible: AnsibleDoor, now:
         "first-contact": contact,
         "converge": Converge(estate=estate, door=ansible),
         "require-all-hosts": RequireAll(),
+        "renew-identities": RenewIdentities(trust=pyinfra.trust, now=now),
     }
     probes: dict[str, Probe] = {"contacted": contact}
     return Registry(actions=actions, probes=probes)

@@ -55,6 +55,20 @@ class Bootstrap:
     key: Path
     user: str = "root"
 
+    def require_key(self, hosts: Sequence[Host]) -> None:
+        """Refuse when the key that bare hosts accept is not at hand.
+
+        Raises:
+            UsageError: it is not; nothing was attempted.
+        """
+        if hosts and not self.key.is_file():
+            raise UsageError(
+                f"first contact with {', '.join(host.name for host in hosts)} needs a key they accept for"
+                f" {self.user}; there is none at {self.key}",
+                not_done="no host was contacted",
+                next_step="name it in SECONDSITE_BOOTSTRAP_KEY (the user, if not root, in SECONDSITE_BOOTSTRAP_USER)",
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contacted:
@@ -76,6 +90,11 @@ class PyinfraDoor:
         self._bootstrap = bootstrap
         self._ssh = ssh
 
+    @property
+    def trust(self) -> Trust:
+        """Whom the hosts believe."""
+        return self._trust
+
     def first_contact(
         self, hosts: Sequence[Host], *, directory: Path, now: dt.datetime, timeout: dt.timedelta
     ) -> Contacted:
@@ -94,6 +113,7 @@ class PyinfraDoor:
         if not due:
             return Contacted(already=already, made=(), unreachable={}, failed={})
         by_certificate = {str(host.name) for host in due if before[host.name].logged_in}
+        self._bootstrap.require_key([host for host in due if host.name not in by_certificate])
         said = self._run(due, by_certificate, directory=directory, timeout=timeout)
         return self._judge(due, said, already=already)
 

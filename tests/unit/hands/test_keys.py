@@ -102,7 +102,7 @@ def test_preparing_twice_changes_no_file(tmp_path: Path) -> None:
 
 def test_a_host_without_a_pinned_key_is_refused_by_name(tmp_path: Path) -> None:
     made = trust(tmp_path)
-    with pytest.raises(ConfigError, match="/vault: no ssh-ed25519 key pinned"):
+    with pytest.raises(ConfigError, match="/vault: no ssh-ed25519 key is pinned there"):
         made.adopt(pins(tmp_path, (WEB, DATABASE)), now=NOW)
     assert not made.is_adopted()
 
@@ -134,3 +134,23 @@ def test_openssh_reads_the_configuration_as_meant(tmp_path: Path) -> None:
     assert "hostkeyalias vault" in shown
     assert f"userknownhostsfile {made.known_hosts}" in " ".join(shown).replace('"', "")
     assert "passwordauthentication no" in shown
+
+
+def test_whoever_carries_out_runbooks_has_a_key_and_a_certificate_of_its_own(tmp_path: Path) -> None:
+    made = trust(tmp_path)
+    shown = certificate(tmp_path / "keys" / "runner" / "dc1-cert.pub")
+    assert shown.valid_principals == [b"runner"]
+    assert made.identity("dc1", "runner").read_bytes() != made.identity("dc1").read_bytes()
+
+
+def test_keys_that_are_renewed_are_revoked_and_only_at_their_site(tmp_path: Path) -> None:
+    made = trust(tmp_path)
+    old = {user: (tmp_path / "keys" / user / "dc1.pub").read_text().split()[:2] for user in ("ops", "runner")}
+    elsewhere = made.identity("vault").read_bytes()
+    gone = made.renew("dc1", now=NOW)
+    assert made.revoked() == gone == tuple(" ".join(words) for words in old.values())
+    assert (tmp_path / "keys" / "ops" / "dc1.pub").read_text().split()[:2] != old["ops"]
+    assert certificate(tmp_path / "keys" / "ops" / "dc1-cert.pub").valid_principals == [b"ops"]
+    assert made.identity("vault").read_bytes() == elsewhere
+    again = made.renew("dc1", now=NOW)
+    assert made.revoked() == (*gone, *again)

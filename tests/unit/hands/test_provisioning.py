@@ -16,6 +16,7 @@ from secondsite.hands.ansible import AnsibleDoor, require_inert
 from secondsite.hands.keepers import prepared_authorities, told_of
 from secondsite.hands.keys import Trust
 from secondsite.plan.load import load_plan
+from secondsite.probes.ship import scripts
 from secondsite.run.ports import StepContext
 
 ROOT = Path(__file__).parents[3]
@@ -77,8 +78,10 @@ def test_what_the_roles_are_told_holds_no_template(tmp_path: Path) -> None:
     safe = own_safe(tmp_path / "secrets")
     authorities = prepared_authorities(ESTATE, safe, now=NOW)
     known = secrets.make(safe.directory, safe=safe)
-    told = provisioning.variables_of(ESTATE, state=tmp_path, known=known, authorities=authorities)
+    access = provisioning.Access(scripts=scripts(), revoked=("ssh-ed25519 AAAA",))
+    told = provisioning.variables_of(ESTATE, state=tmp_path, known=known, authorities=authorities, access=access)
     assert require_inert(told) == told
+    assert access.scripts
 
 
 def test_the_roles_are_told_a_key_until_its_keeper_holds_it(tmp_path: Path) -> None:
