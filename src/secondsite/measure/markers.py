@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 
 from ..errors import Problem
 from .model import (
@@ -13,6 +13,7 @@ from .model import (
     Instant,
     Kind,
     MarkerCounts,
+    Outcome,
     Promised,
     PromisedWorkload,
     Records,
@@ -20,7 +21,7 @@ from .model import (
     Writability,
     WritabilitySample,
 )
-from .restoration import Restoration, find_restoration
+from .restoration import Restoration
 from .writes import ArmWrites
 
 LONGEST_ANSWER = 10.0
@@ -59,18 +60,30 @@ def marker_writes(records: Records, workload: str) -> ArmWrites | None:
 def marker_restoration(
     records: Records, promised: Promised, workload: str, *, since: Instant | None, until: Instant | None
 ) -> Restoration | None:
-    """Return when the target kept the workload's markers again, and went on doing so as long as for any service."""
+    """Return when the target kept the workload's markers again for good.
+
+    That is the answer to the first marker kept there after the fault, if of all that were due in the service level's
+    sustained period from it enough were kept there too. The period must lie wholly before ``until``.
+    """
     if since is None or records.markers is None:
         return None
-    level = replace(promised.service_level, latency=LONGEST_ANSWER)
-    return find_restoration(
-        requests_of(records, workload),
-        replace(promised, service_level=level),
-        site=promised.target,
-        since=since,
-        until=until,
-        seconds=level.sustained,
-    )
+    asked = requests_of(records, workload)
+    if not asked:
+        return Restoration(at=None, observed_until=None)
+    level = promised.service_level
+    end = Instant(min(max(request.t0 for request in asked), math.inf if until is None else until))
+    good = [request for request in asked if _kept_by(request, promised)]
+    for candidate in sorted((request for request in good if request.t1 > since), key=lambda request: request.t1):
+        over = candidate.t0 + level.sustained
+        due = [request for request in asked if candidate.t0 <= request.t0 < over]
+        if over <= end and sum(request in good for request in due) >= level.ratio * len(due):
+            return Restoration(at=candidate.t1, observed_until=end)
+    return Restoration(at=None, observed_until=end)
+
+
+def _kept_by(request: Request, promised: Promised) -> bool:
+    in_time = request.t1 - request.t0 <= LONGEST_ANSWER
+    return in_time and request.outcome is Outcome.OK and promised.nodes.get(request.db or "") == promised.target
 
 
 def reason_to_doubt(records: Records, workload: PromisedWorkload) -> str:

@@ -124,7 +124,7 @@ class Planter:
         url = f"https://{host}:{self.port}/git/drill.git"
         push = ["push", "--quiet", url, f"{self.commit}:refs/tags/{name}"]
         try:
-            ended = self._git("-c", at, *push, timeout=_TRY_S * 2)
+            ended = self._git("-c", at, *push, timeout=_WHOLE_S)
         except subprocess.TimeoutExpired as error:
             raise InDoubt("no answer in time") from error
         if ended.returncode == 0:
