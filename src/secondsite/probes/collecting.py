@@ -18,11 +18,11 @@ from ..checks.rules.twins import neutral_networks, neutral_words
 from ..errors import ActionError, SecondsiteError, Unreachable
 from ..estate.model import Estate, Host, HostName
 from ..run.ports import CommandResult, Hands
-from .remote.collectors import clock, database, files, names, network, system, tls
+from .remote.collectors import clock, database, files, names, network, routing, system, tls
 
 _LARGEST_ANSWER = 16 << 20
 _LARGEST_TOLD = 64 << 20
-_MODULES = (clock, system, files, network, tls, database, names)  # a module of collectors is named here
+_MODULES = (clock, system, files, network, tls, database, names, routing)  # a module of collectors is named here
 _ALWAYS = ("common", "network")  # others build on them
 _BOOT = """
 import json, sys, types
