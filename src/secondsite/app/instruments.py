@@ -94,7 +94,8 @@ class DrillReplication:
 
     def held(self) -> Sequence[str]:
         """Name every hold in force, and every node where that could not be asked."""
-        nodes = {node for adapter in self.bench.adapters.values() for node in adapter.nodes}
+        databases = [one for one in self.bench.estate.workloads.values() if not one.takes_markers]
+        nodes = {node for one in databases for node in one.members.values()}
         return [said for node in sorted(nodes) if (said := self._hold_at(node))]
 
     def final_read(self, workload: WorkloadName) -> FinalRead:
