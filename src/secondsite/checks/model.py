@@ -73,7 +73,8 @@ class World:
         untold = Section(trouble="nothing was told")
         if name.startswith("@"):
             seen = self.outside.get(name[1:], untold)
-            return seen if seen.trouble else seen.value.get(host, untold)
+            parts = seen.value if isinstance(seen.value, Mapping) else {}
+            return seen if seen.trouble else parts.get(host, untold)
         return self.hosts.get(host, {}).get(name, untold)
 
 

@@ -101,7 +101,8 @@ def estate_check(id: str, *, groups: str = "", **words: Unpack[Words]) -> Callab
                     yield told
                 else:
                     readable[host.name] = told
-            yield from guarded(partial(rule, world, readable))
+            if readable or not check.reads:
+                yield from guarded(partial(rule, world, readable))
 
         check = _check(id, rule, judge, groups, words)
         return check

@@ -1,0 +1,63 @@
+"""The checks notice what was broken by hand, name it, and cry no wolf."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .conftest import Estate
+
+pytestmark = pytest.mark.lab
+
+
+def test_a_healthy_estate_passes_every_check(whole: Estate) -> None:
+    done = whole.secondsite("check", "--json")
+    document = json.loads(done.stdout)
+
+    assert {one["id"]: one["saw"] for one in document["checks"] if one["state"] != "passed"} == {}
+    assert done.returncode == 0
+    assert {"schema_version", "estate", "checks", "seconds"} <= set(document)
+
+
+def test_every_planted_fault_is_noticed_and_nothing_else_is(whole: Estate) -> None:
+    done = whole.secondsite("sabotage", "run", "--json")
+    document = json.loads(done.stdout)
+
+    wrong = [one for one in document["sabotages"] if not one["noticed"] or one["false_alarms"]]
+    assert wrong == []
+    assert document["planted"] == document["noticed"] > 0
+    assert document["false_alarms"] == 0
+    assert done.returncode == 0
+
+
+def test_a_host_that_can_not_be_read_is_unknown_and_the_others_are_judged(whole: Estate) -> None:
+    whole.on("web-dc2", "systemctl stop ssh.socket ssh.service")
+
+    done = whole.secondsite("check", "--tags", "services,FW-PARITY", "--json")
+    states = {one["id"]: one["state"] for one in json.loads(done.stdout)["checks"]}
+
+    assert states["FW-PARITY"] == "unknown"
+    assert "failed" not in states.values()
+    assert done.returncode == 8
+
+
+def test_a_program_that_is_missing_on_a_host_leaves_its_checks_unknown(whole: Estate) -> None:
+    whole.on("db-dc2", "mv /usr/sbin/nft /usr/sbin/nft.away")
+
+    done = whole.secondsite("check", "--tags", "firewall", "--json")
+    found = {one["id"]: one for one in json.loads(done.stdout)["checks"]}
+
+    assert found["FW-PARITY"]["state"] == "unknown"
+    assert "nft is not installed" in found["FW-PARITY"]["saw"]
+    assert done.returncode == 8
+
+
+def test_when_no_host_answers_nothing_is_decided(whole: Estate) -> None:
+    for host in json.loads(whole.secondsite("lab", "status", "--json").stdout)["hosts"]:
+        whole.on(str(host["name"]), "systemctl stop ssh.socket ssh.service")
+
+    done = whole.secondsite("check")
+
+    assert done.returncode == 4
+    assert "nothing was decided" in done.stderr
