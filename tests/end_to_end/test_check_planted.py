@@ -54,7 +54,7 @@ def test_a_program_that_is_missing_on_a_host_leaves_its_checks_unknown(whole: Es
 
 
 def test_when_no_host_answers_nothing_is_decided(whole: Estate) -> None:
-    for host in json.loads(whole.secondsite("lab", "status", "--json").stdout)["hosts"]:
+    for host in json.loads(whole.secondsite("lab", "status", "--json").stdout)["lab"]["hosts"]:
         whole.on(str(host["name"]), "systemctl stop ssh.socket ssh.service")
 
     done = whole.secondsite("check")
