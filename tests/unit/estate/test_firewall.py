@@ -298,6 +298,13 @@ def test_only_routers_forward_and_never_between_management_and_a_site() -> None:
         assert not accepts(written[host.name], "forward", dataclasses.replace(wire, oif="oob"))
 
 
+def test_every_declared_flow_that_has_ports_is_tried_in_the_full_lab() -> None:
+    estate = load_estate(FULL)
+    assert estate.firewall is not None
+
+    assert {flow.name for flow in estate.firewall.flows} <= {trial.flow for trial in trials(estate)}
+
+
 def test_the_rules_replace_the_old_ones_in_one_transaction_and_touch_no_other_table() -> None:
     for text in rulesets(load_estate(LAB)).values():
         tables = [line for line in text.splitlines() if line.lstrip().startswith(("table", "delete", "flush"))]
@@ -307,6 +314,7 @@ def test_the_rules_replace_the_old_ones_in_one_transaction_and_touch_no_other_ta
 def test_each_edge_is_handed_every_pair_of_hosts_that_it_stands_between() -> None:
     estate = load_estate(FULL)
     assert estate.firewall is not None
+    assert estate.firewall.edges
     handed = [trial for trial in trials(estate) if trial.via is not None]
     ports = len({(trial.packet.protocol, trial.packet.port) for trial in handed})
     addressed = [host for host in estate.hosts.values() if host.address is not None]
@@ -323,11 +331,14 @@ def test_each_edge_is_handed_every_pair_of_hosts_that_it_stands_between() -> Non
             assert any(trial.flow for trial in outwards)
 
 
-def test_the_matrix_holds_every_pair_of_hosts_with_every_port_of_every_service() -> None:
-    estate = load_estate(LAB)
+@pytest.mark.parametrize("directory", sorted({LAB, FULL}), ids=lambda path: path.name)
+def test_the_matrix_holds_every_pair_of_hosts_with_every_port_of_every_service(directory: Path) -> None:
+    estate = load_estate(directory)
     assert estate.firewall is not None
     listed = [trial for trial in trials(estate) if trial.via is None]
-    data = {(t.source, t.target, t.packet.protocol, t.packet.port) for t in listed if not t.packet.by_management}
+    own = {host.address for host in estate.hosts.values()}
+    between = [t for t in listed if {t.packet.source, t.packet.target} <= own]
+    data = {(t.source, t.target, t.packet.protocol, t.packet.port) for t in between}
     addressed = [host for host in estate.hosts.values() if host.address is not None]
     ports = {
         (protocol, port)
