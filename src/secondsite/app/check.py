@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..checks.model import Check, Result, Section, State, World
 from ..checks.rules import CHECKS
+from ..checks.rules.differences import with_unused
 from ..checks.rules.flows import FLOWS
 from ..checks.rules.frame import concerned, judged
 from ..errors import Unreachable, UsageError
@@ -75,7 +76,8 @@ def checked(bench: Bench, chosen: Sequence[Check]) -> tuple[Result, ...]:
         Unreachable: no host could be reached; nothing was decided.
     """
     world = _world(bench, chosen)
-    return tuple(judged(check, world) for check in chosen)
+    results = tuple(judged(check, world) for check in chosen)
+    return with_unused(results, bench.estate) if len(results) == len(choose((), bench.estate)) else results
 
 
 def _world(bench: Bench, chosen: Sequence[Check]) -> World:

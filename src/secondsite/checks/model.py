@@ -101,13 +101,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How one check came out."""
+    """How one check came out. ``differences`` names those it saw, whether declared or not."""
 
     check: Check
     state: State
     saw: str
     hosts: tuple[HostName, ...]
     fix: str
+    differences: frozenset[str] = frozenset()
 
 
 class Place(enum.Enum):

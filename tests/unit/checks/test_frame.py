@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from secondsite.checks.model import Check, Section, State, World
 from secondsite.checks.rules import CHECKS
-from secondsite.checks.rules.frame import bad, good, host_check, judged
+from secondsite.checks.rules.differences import with_unused
+from secondsite.checks.rules.frame import bad, concerned, good, host_check, judged
 from secondsite.estate.model import Difference, HostName
 from secondsite.probes.collecting import known_sections
 
@@ -37,7 +38,8 @@ def test_a_check_whose_facts_can_not_be_read_is_unknown_and_says_why(check: Chec
     result = judged(check, everywhere(check, Section(trouble="nft is not installed")))
 
     assert result.state is State.UNKNOWN
-    assert "nft is not installed" in result.saw
+    if concerned(everywhere(check, Section()), check.groups):
+        assert "nft is not installed" in result.saw
 
 
 @pytest.mark.parametrize("check", READING, ids=lambda check: check.id)
@@ -128,6 +130,17 @@ def test_a_declared_difference_excuses_no_other() -> None:
     )
 
     assert verdict("CFG-KERNEL-PARITY", told).state is State.FAILED
+
+
+def test_a_declared_difference_that_matches_nothing_is_told_and_one_that_ran_out_is_red() -> None:
+    unused = Difference(what="package:gone", why="was needed once", until=dt.date(2027, 1, 1))
+    ended = Difference(what="config:/etc/motd", why="a trial", until=dt.date(2026, 1, 1))
+    for declared, state in ((unused, State.PASSED), (ended, State.FAILED)):
+        estate = declaring([declared])
+        result = verdict("CFG-DIFFERENCES", World(estate=estate, now=NOW, hosts={}))
+
+        assert result.state is state
+        assert f"matches nothing any more: {declared.what}" in with_unused([result], estate)[0].saw
 
 
 def test_a_host_without_a_twin_is_told() -> None:

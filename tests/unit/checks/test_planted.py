@@ -20,6 +20,9 @@ from .estates import ESTATE
 SABOTAGES = load_sabotages(Path(__file__).parents[3] / "drtests" / "sabotages", checks=CHECKS)
 # What can't be planted on a running lab without ruining it; the unit tests plant these in facts.
 IN_FACTS_ONLY = {
+    "NET-ROUTES": "NET-BFD and NET-TUNNELS notice the faults by which a route is lost",
+    "NET-SRLG-DECLARED": "two links would have to be declared in one duct",
+    "CFG-DIFFERENCES": "a day would have to pass",
     "INV-TWINS": "a twin would have to vanish from the inventory",
     "FEN-SINGLE-WRITER": "two writers ruin the data; every drill of a site's loss looks for them",
     "RDY-COLLATION-PARITY": "one host would have to run another release",

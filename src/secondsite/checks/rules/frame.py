@@ -161,7 +161,9 @@ def guarded(rule: Callable[[], Iterable[Finding]], *hosts: HostName) -> Iterator
 
 def judged(check: Check, world: World) -> Result:
     """Return how a check comes out: failed if anything is bad, else unknown if anything is, else passed."""
-    findings = [_with_declared(finding, world) for finding in check.judge(world)]
+    found = list(check.judge(world))
+    differences = frozenset(one.difference for one in found if one.difference)
+    findings = [_with_declared(finding, world) for finding in found]
     by_state = {state: [one for one in findings if one.state is state] for state in State}
     for state in (State.FAILED, State.UNKNOWN, State.PASSED):
         told = by_state[state]
@@ -173,6 +175,7 @@ def judged(check: Check, world: World) -> Result:
                 saw=_summary([one.saw for one in (*told, *others)]),
                 hosts=tuple(dict.fromkeys(host for one in told for host in one.hosts)),
                 fix=next((one.fix for one in told if one.fix), check.fix),
+                differences=differences,
             )
     return Result(check=check, state=State.UNKNOWN, saw="there was nothing to look at", hosts=(), fix=check.fix)
 
