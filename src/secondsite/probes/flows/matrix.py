@@ -22,7 +22,6 @@ from . import witness
 from .witness import Witnessed
 
 PATIENCE = dt.timedelta(milliseconds=1300)  # a SYN that was lost is sent again after one second
-MORE_PATIENCE = dt.timedelta(milliseconds=3500)
 _MARGIN = dt.timedelta(seconds=15)
 
 Who = TypeVar("Who", bound=HostName | None)
@@ -47,7 +46,7 @@ class FlowMatrix:
             begun, blind = _each(pool, hosts, partial(witness.begin, self._hands))
             try:
                 tried = self._try(pool, trials(self._estate), PATIENCE)
-                tried |= self._try(pool, [trial for trial, one in tried.items() if _worth_another(one)], MORE_PATIENCE)
+                tried |= self._try(pool, [trial for trial, one in tried.items() if _worth_another(one)], PATIENCE)
             finally:
                 seen, untold = _each(pool, tuple(begun), partial(witness.end, self._hands))
         if not seen:
