@@ -21,6 +21,7 @@ import click  # noqa: E402
 from click.testing import CliRunner  # noqa: E402
 
 from secondsite import errors  # noqa: E402
+from secondsite.checks.rules import CHECKS  # noqa: E402
 from secondsite.cli import main as cli_main  # noqa: E402
 from secondsite.estate.load import estate_schema  # noqa: E402
 
@@ -100,6 +101,7 @@ def contracts() -> str:
         "`problems` is there for wrong input files only.",
         "",
     ]
+    lines += checks_contract()
     if DRILL_SCHEMA.is_file():
         schema = json.loads(DRILL_SCHEMA.read_text(encoding="utf-8"))
         lines += ["## `drill run SCENARIO --json`", "", schema.get("description", ""), ""]
@@ -107,6 +109,38 @@ def contracts() -> str:
         lines += [f"| `{key}` | {kind} | {meaning} |" for key, kind, meaning in rows(schema, schema, "")]
         lines += [""]
     return "\n".join(lines)
+
+
+def checks_contract() -> list[str]:
+    """Return the section on `check --json`, and every check there is."""
+    rows = [
+        f"| {check.id} | {check.expected} | {', '.join(check.commitments)} | {', '.join(check.controls)} |"
+        for check in sorted(CHECKS, key=lambda one: one.id)
+    ]
+    return [
+        "## `check --json`",
+        "",
+        "```json",
+        '{"schema_version": 1, "estate": "...", "checks": [{"id": "...", "state": "passed|failed|unknown", "saw": "...",',
+        '  "expected": "...", "fix": "...", "hosts": ["..."], "commitments": ["..."], "controls": ["..."]}], "seconds": 0.0}',
+        "```",
+        "",
+        "Ends with 0 only if all passed, with 3 if any failed, with 4 if no host told anything, else with 8.",
+        "",
+        "| check | what it expects | commitments | controls |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        "## `sabotage run --json`",
+        "",
+        "```json",
+        '{"schema_version": 1, "planted": 0, "noticed": 0, "false_alarms": 0, "sabotages": [{"id": "...", "host": "...",',
+        '  "noticed": true, "red": ["..."], "missed": [], "false_alarms": [], "not_green_again": [], "seconds": 0.0}]}',
+        "```",
+        "",
+        "Ends with 0 if every planted fault was noticed without a false alarm, else with 3.",
+        "",
+    ]
 
 
 def error_kinds() -> list[type[errors.SecondsiteError]]:
