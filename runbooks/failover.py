@@ -125,7 +125,8 @@ def _fence(estate: Estate, plan: PlanBuilder) -> None:
     )
     plan.step(
         "confirm-fencing",
-        title="Confirm the fencing (ADR 0005)",
+        title="Confirm the fencing (ADR 0005)"
+        + ("" if carriers else ": impossible here, no carrier's filter is declared"),
         call=call("confirm-fencing", site=plan.origin),
         hosts=(),
         after=(*_observers(carriers), "customers-silence"),

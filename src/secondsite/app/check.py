@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..checks.model import Check, Result, Section, State, World
 from ..checks.rules import CHECKS
@@ -14,6 +13,7 @@ from ..checks.rules.flows import FLOWS
 from ..checks.rules.frame import concerned, judged
 from ..errors import Unreachable, UsageError
 from ..estate.model import Estate, Host, HostName
+from ..hands.secrets import ca_directory
 from ..hands.ssh import certificate_shown
 from ..probes.collecting import Collector
 from ..probes.flows.matrix import FlowMatrix
@@ -87,7 +87,7 @@ def _world(bench: Bench, chosen: Sequence[Check]) -> World:
         for host in concerned(empty, check.groups):
             wanted.setdefault(host.name, set()).update(name for name in check.reads if not name.startswith("@"))
     wanted = {name: sections for name, sections in wanted.items() if sections}
-    told = Collector(estate=bench.estate, hands=bench.hands, roots=_roots(bench.state)).collect(wanted)
+    told = Collector(estate=bench.estate, hands=bench.hands, roots=_roots(bench)).collect(wanted)
     reached = [name for name, sections in told.items() if any(not one.trouble for one in sections.values())]
     if told and not reached:
         troubles = {section.trouble for sections in told.values() for section in sections.values()}
@@ -132,7 +132,7 @@ def _ssh(bench: Bench) -> Section:
 OUTSIDE: Mapping[str, Callable[[Bench], Section]] = {FLOWS: _flows, "ssh": _ssh}
 
 
-def _roots(state: Path) -> str:
+def _roots(bench: Bench) -> str:
     """Return the certificates of the sites' authorities: all that a client of the estate has to trust."""
-    found = sorted({*(state / "secrets" / "ca").rglob("*.crt")})
+    found = sorted(ca_directory(bench.safe.directory).rglob("*.crt"))
     return "\n".join(path.read_text() for path in found)

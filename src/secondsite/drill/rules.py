@@ -32,6 +32,12 @@ def mark_of(step: str) -> str | None:
 
 def reasons_not_to_drill(scenario: Scenario, estate: Estate) -> Iterator[str]:
     """Yield every reason why this scenario can't be conducted on this estate."""
+    if not estate.injections:
+        yield (
+            f"{estate.name} permits no injection (drills/injections is empty), so there is readiness to see here and"
+            " no drill: secondsite check, secondsite doctor"
+        )
+        return
     yield from _reasons_about_sites(scenario, estate)
     held = estate.workloads.get(scenario.hold)
     if held is None:

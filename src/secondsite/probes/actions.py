@@ -17,7 +17,6 @@ from .handshakes import declared_handshakes, reasons_not_rotated, shake_hands
 from .model import Hearing, SiteLoss
 from .reach import SiteWatch, serving_hosts, targets_for, try_silence
 
-JOURNEY_CUSTOMER = "drill-1"
 _LEAST = dt.timedelta(seconds=5)
 _RESERVE = dt.timedelta(seconds=15)
 
@@ -93,7 +92,7 @@ class Steps:
         within = max(_LEAST, context.timeout - _RESERVE)
         seen = {}
         for source in words(arguments, "sources"):
-            customer = Customer(host=HostName(source), shop=service.dns_name, name=JOURNEY_CUSTOMER)
+            customer = Customer(host=HostName(source), shop=service.dns_name, name=journey_customer(self.estate))
             seen[source] = journey(self.hands, customer, served_by=served_by, within=within)
             if not seen[source]["ok"]:
                 why = seen[source].get("error")
@@ -137,6 +136,17 @@ class Steps:
     def _service(self, arguments: Json) -> Service:
         name = word(arguments, "service")
         return next(service for service in self.estate.services if service.name == name)
+
+
+def journey_customer(estate: Estate) -> str:
+    """Name the customer of the drills' tenant who goes the whole way; another one than traffic belongs to.
+
+    Raises:
+        ActionError: the estate declares no terms for drills, so no tenant.
+    """
+    if estate.drills is None:
+        raise ActionError(f"{estate.name} declares no terms for drills, so nobody may sign in", effect=Effect.NONE)
+    return f"{estate.drills.tenant}-1"
 
 
 def _joined(one: Hearing | None, other: Hearing) -> Hearing:

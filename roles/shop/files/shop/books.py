@@ -45,9 +45,9 @@ class Kept:
 
 
 class Books:
-    """The two databases, each behind a pool; ``budget_s`` bounds what a customer waits."""
+    """The databases, each behind a pool; ``budget_s`` bounds what a customer waits. An estate may have no control arm."""
 
-    def __init__(self, billing: Pool, control: Pool, *, budget_s: float) -> None:
+    def __init__(self, billing: Pool, control: Pool | None, *, budget_s: float) -> None:
         self._billing = billing
         self._control = control
         self._budget_s = budget_s
@@ -124,6 +124,8 @@ class Books:
             insert = "INSERT INTO secondsite.marks (id) VALUES (%s) ON CONFLICT DO NOTHING RETURNING true"
             return [bool(await _one(connection, insert, [mark_id]))]
 
+        if self._control is None:
+            raise RuntimeError("there is no control arm, and no way that leads here")
         return await self._write(self._control, work)
 
     async def prove_writable(self) -> Kept:

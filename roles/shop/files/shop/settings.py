@@ -51,7 +51,7 @@ class Settings:
 
     web_host: str
     billing: Database
-    control: Database
+    control: Database | None
     token_secret: bytes
     token_lifetime_s: int
     pool_size: int
@@ -64,7 +64,8 @@ def load(settings_file: Path = SETTINGS, secrets_file: Path | None = None) -> Se
     words = json.loads(settings_file.read_text())
     secrets = json.loads((secrets_file or _secrets_file()).read_text())
     billing = Database(password=secrets.pop("billing_password"), **words.pop("billing"))
-    control = Database(password=secrets.pop("control_password"), **words.pop("control"))
+    control_password, control_words = secrets.pop("control_password"), words.pop("control")
+    control = None if control_words is None else Database(password=control_password, **control_words)
     token_secret = secrets.pop("token_secret").encode()
     if secrets:
         raise ValueError(f"unknown secrets: {sorted(secrets)}")

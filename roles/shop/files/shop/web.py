@@ -33,18 +33,17 @@ Handler = Callable[[Request], Awaitable[JSONResponse]]
 
 def application(settings: Settings, door_file: Path = DOOR) -> Starlette:
     """Build the application; it connects to nothing until it is asked something."""
-    pools = [
-        Pool(database, size=settings.pool_size, wait_s=settings.wait_s)
-        for database in (settings.billing, settings.control)
-    ]
+    billing = Pool(settings.billing, size=settings.pool_size, wait_s=settings.wait_s)
+    control = Pool(settings.control, size=settings.pool_size, wait_s=settings.wait_s) if settings.control else None
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        for pool in pools:
-            await pool.close()
+        for pool in (billing, control):
+            if pool is not None:
+                await pool.close()
 
-    shop = _Shop(settings, Books(*pools, budget_s=settings.budget_s), door_file)
+    shop = _Shop(settings, Books(billing, control, budget_s=settings.budget_s), door_file)
     routes = [
         Route("/health", shop.health, methods=["GET"]),
         Route("/signin", shop.when_open(shop.sign_in), methods=["POST"]),
@@ -52,8 +51,9 @@ def application(settings: Settings, door_file: Path = DOOR) -> Starlette:
         Route("/orders/{id}", shop.when_open(shop.find_order), methods=["GET"]),
         Route("/bills", shop.when_open(shop.bills), methods=["GET"]),
         Route("/customers/me", shop.when_open(shop.me), methods=["GET"]),
-        Route("/control", shop.when_open(shop.mark), methods=["POST"]),
     ]
+    if control is not None:
+        routes.append(Route("/control", shop.when_open(shop.mark), methods=["POST"]))
     handlers = {Away: _away, InDoubt: _in_doubt, HTTPException: _refused}
     return Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
 
@@ -169,7 +169,9 @@ async def _body(request: Request, *wanted: str) -> dict[str, str]:
     except ValueError:
         raise HTTPException(400, "not JSON") from None
     right = isinstance(words, dict) and set(words) == set(wanted)
-    if not right or not all(isinstance(word, str) and 0 < len(word) <= 200 and "\0" not in word for word in words.values()):
+    if not right or not all(
+        isinstance(word, str) and 0 < len(word) <= 200 and "\0" not in word for word in words.values()
+    ):
         raise HTTPException(400, f"wanted exactly: {', '.join(wanted)}, each a text of 1 to 200 characters")
     return words
 

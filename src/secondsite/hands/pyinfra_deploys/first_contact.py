@@ -47,8 +47,10 @@ def prove_certificate_login() -> None:
 
 at_once(
     "Bring user, sudo, and trust in the site's authority",
-    "command -v python3 >/dev/null || { echo 'python3 is missing' >&2; exit 1; }",
-    "command -v sudo >/dev/null || { echo 'sudo is missing' >&2; exit 1; }",
+    # a minimal Debian has neither; the roles need both
+    "if ! command -v python3 >/dev/null || ! command -v sudo >/dev/null; then"
+    " export DEBIAN_FRONTEND=noninteractive; apt-get -q update >&2;"
+    " apt-get -q -y install --no-install-recommends python3 sudo >&2; fi",
     f"id -u {USER} >/dev/null 2>&1 || useradd --create-home --shell /bin/sh {USER}",
     # sshd refuses a locked password ('!') even to a certificate; '*' is no password at all
     f"usermod --password '*' {USER}",

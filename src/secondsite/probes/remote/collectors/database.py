@@ -116,7 +116,7 @@ def logins(_: Settings) -> list[dict[str, Any]]:
         sys.path.pop(0)
     loaded = shop.load()
     found = []
-    for role in (loaded.billing, loaded.control):
+    for role in filter(None, (loaded.billing, loaded.control)):
         one: dict[str, Any] = {"role": role.user, "database": role.name, "host": role.host, "port": role.port}
         try:
             with psycopg.connect(**role.parameters(), autocommit=True) as connection:
