@@ -33,7 +33,12 @@ def source(**changed: object) -> dict[str, object]:
 
 def clocks(**changed: object) -> World:
     """Every host is right, but for the second database host."""
-    right = {"followed": "192.0.2.1", "leap": "Normal", "sources": [source(), source(address="192.0.2.2")]}
+    right = {
+        "followed": "192.0.2.1",
+        "leads": False,
+        "leap": "Normal",
+        "sources": [source(), source(address="192.0.2.2")],
+    }
     told = {host: {"clock": Section(value=right)} for host in ESTATE.hosts}
     told[HostName("db-dc2")] = {"clock": Section(value={**right, **changed})}
     return World(estate=ESTATE, now=NOW, hosts=told)
@@ -61,6 +66,8 @@ def named(answers: Mapping[str, list[dict[str, object]]]) -> World:
             {"sources": [source(), source(answers=0)]}, State.FAILED, "hears nothing", id="one source is silent"
         ),
         pytest.param({"leap": "Not synchronised"}, State.FAILED, "follows no time source", id="follows nobody"),
+        pytest.param({"sources": [source(age_s=900)]}, State.UNKNOWN, "900 s ago", id="measured long ago"),
+        pytest.param({"leads": True, "sources": [source(age_s=900)]}, State.PASSED, "", id="leads the others"),
         pytest.param({"sources": []}, State.UNKNOWN, "asks nobody", id="asks nobody"),
         pytest.param({"sources": [source(error_s=3.0)]}, State.UNKNOWN, "measured to", id="hardly measured"),
         pytest.param({"sources": [{"address": "x"}]}, State.UNKNOWN, "", id="told nonsense"),

@@ -9,6 +9,7 @@ from ..model import Facts, Finding, World
 from .frame import bad, good, host_check, unclear
 
 LARGEST_S = 0.05
+OLDEST_S = 300
 
 
 @host_check(
@@ -27,6 +28,9 @@ def skew(host: Host, facts: Facts, _: World) -> Iterator[Finding]:
         yield unclear(f"{host.name} asks nobody for the time", host.name)
     if clock["leap"] == "Not synchronised":
         yield bad(f"{host.name} follows no time source", host.name)
+    if clock["leads"]:  # it takes no time from those that take theirs from it, so it stops measuring them
+        yield good(f"{host.name} leads: nobody above the sources answers, and the others measure against it", host.name)
+        return
     for source in clock["sources"]:
         yield _finding(host, source)
 
@@ -38,6 +42,8 @@ def _finding(host: Host, source: Mapping[str, object]) -> Finding:
         return bad(f"{host.name} hears nothing from time source {source['address']}", host.name)
     if abs(offset) > LARGEST_S:
         return bad(said, host.name)
+    if source["age_s"] is None or int(str(source["age_s"])) > OLDEST_S:
+        return unclear(f"{said}, as measured {source['age_s']} s ago", host.name)
     if error > LARGEST_S:
         return unclear(f"{said}, measured to {error:.4f} s only", host.name)
     return good(said, host.name)

@@ -9,6 +9,7 @@ from typing import Any
 
 from .common import Settings, run
 
+_ITS_OWN = "7F7F0101"  # chronyd's name for the host's own clock
 _HEARD_FROM = 8  # the last eight polls, one bit each
 
 
@@ -21,6 +22,7 @@ def clock(_: Settings) -> dict[str, Any]:
     )
     return {
         "followed": tracking[1],
+        "leads": tracking[0] == _ITS_OWN,
         "stratum": int(tracking[2]),
         "leap": tracking[13],
         "sources": found,
