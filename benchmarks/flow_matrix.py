@@ -33,6 +33,7 @@ def main() -> int:
     asked = words.parse_args()
     estate = bench.estate(asked.estate)
     took: list[float] = []
+    matrix = Matrix(tried=())
     with bench.open_bench(estate) as there:
         for _ in range(asked.rounds):
             there.hands.close()  # each round makes its connections anew, as a command does

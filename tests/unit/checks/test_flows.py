@@ -41,7 +41,17 @@ def test_flows_that_work_and_others_that_meet_silence_are_as_declared() -> None:
     result = result_of(WORKS, MEETS_SILENCE)
 
     assert result.state is State.PASSED
-    assert result.saw == "1 tries of declared flows work, and 1 others meet silence"
+    assert result.saw.startswith("1 tries of declared flows work, and 1 others meet silence")
+
+
+def test_declared_flows_that_nothing_tried_are_named() -> None:
+    assert ESTATE.firewall is not None
+    tried, untried, *_ = [flow.name for flow in ESTATE.firewall.flows]
+
+    saw = result_of(a_try(flow=tried, answer=Answer.OPEN)).saw
+
+    assert f"not tried, for no two hosts speak so: {untried}" in saw
+    assert tried not in saw
 
 
 def test_a_refusal_shows_that_the_firewall_let_the_packet_in() -> None:
