@@ -58,16 +58,16 @@ def test_an_estate_whose_ways_are_all_there_passes(check: Check) -> None:
     ("check", "change", "saw"),
     [
         (routing.routes, lambda told: told["routing"]["sessions"].update(carrier_a="Active"), "carrier_a is Active"),
-        (routing.routes, lambda told: told["routing"]["sessions"].pop("wg_5"), "wg_5 is not there"),
+        (routing.routes, lambda told: told["routing"]["sessions"].pop("wg_b1"), "wg_b1 is not there"),
         (routing.watched, lambda told: told["routing"]["watched"].clear(), "198.18.11.1 is not watched"),
         (
             routing.watched,
             lambda told: told["routing"]["watched"]["198.18.12.1"].update(notices_after_s=0.9),
             "198.18.12.1 is missed after 0.9 s only",
         ),
-        (routing.tunnels, lambda told: told["tunnels"].pop("wg-1"), "wg-1 to edge1-dc2 over carrier-a is not there"),
-        (routing.tunnels, lambda told: told["tunnels"]["wg-1"].update(handshake_age_s=None), "proved its key never"),
-        (routing.tunnels, lambda told: told["tunnels"]["wg-2"].update(handshake_age_s=181.0), "181.0 s ago"),
+        (routing.tunnels, lambda told: told["tunnels"].pop("wg-a1"), "wg-a1 to edge1-dc2 over carrier-a is not there"),
+        (routing.tunnels, lambda told: told["tunnels"]["wg-a1"].update(handshake_age_s=None), "proved its key never"),
+        (routing.tunnels, lambda told: told["tunnels"]["wg-a2"].update(handshake_age_s=181.0), "181.0 s ago"),
         (
             routing.tunnels,
             lambda told: told["routing"]["watched"]["198.18.9.1"].update(state="Down"),

@@ -83,7 +83,7 @@ def test_both_ends_of_every_tunnel_say_the_same(first: int, second: int) -> None
     assert len(ends) == 2 * 2 * first * second
     for (name, peer, over), tunnel in ends.items():
         back = ends[peer, name, over]
-        assert (back.port, back.interface) == (tunnel.port, tunnel.interface)
+        assert (back.port, tunnel.port) == (tunnel.endpoint_port, back.endpoint_port)
         assert (back.address.ip, tunnel.address.ip) == (tunnel.peer.address, back.peer.address)
         assert back.address.network == tunnel.address.network
         assert back.endpoint in {uplink.address.ip for uplink in plans[name].uplinks}
@@ -103,6 +103,13 @@ def test_both_ends_of_every_session_know_each_other(first: int, second: int) -> 
                 assert (own.address, own.as_number) == (uplink.address.ip, plan.as_number)
                 assert uplink.carrier.as_number == carrier.as_number
             assert len(plan.twins) == len(plan.twins) == (first if plan.network == DC1 else second) - 1
+
+
+def test_twins_call_their_tunnels_alike() -> None:
+    for one, other in (("edge1-dc1", "edge1-dc2"), ("edge2-dc1", "edge2-dc2")):
+        names = [[(tunnel.interface, tunnel.port) for tunnel in edge(name=name).tunnels] for name in (one, other)]
+        assert sorted(names[0]) == sorted(names[1])
+        assert [name for name, _ in sorted(names[0])] == ["wg-a1", "wg-a2", "wg-b1", "wg-b2"]
 
 
 def test_fencing_a_site_means_its_network_and_its_edges_transit_networks() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...estate.model import Estate, Host, Site, SiteKind
+from ...estate.routing.model import EdgeRouting
+from ...estate.routing.rules import routing_of
 from ..model import Pair
 
 TWO = 2
@@ -60,6 +62,25 @@ def _words_of(estate: Estate, site: Site, seen_from: Host) -> Iterator[tuple[str
         yield str(host.management), f"{{{side} {role} management}}"
         if host.address is not None:
             yield str(host.address), f"{{{side} {role} address}}"
+    yield from ((word, token) for word, token in _words_of_ways(estate, site, side) if word)
+
+
+def _words_of_ways(estate: Estate, site: Site, side: str) -> Iterator[tuple[str, str]]:
+    """Yield what differs between twins on the ways between sites: numbers, transit addresses, ends of tunnels."""
+    if estate.routing is None or site.name not in estate.routing.as_numbers:
+        return
+    yield str(estate.routing.as_numbers[site.name]), f"{{{side} number}}"
+    yield str(estate.routing.gateways.get(site.name, "")), f"{{{side} gateway}}"
+    plans = routing_of(estate)
+    for role, host in roles(estate, site).items():
+        plan = plans.get(host.name)
+        if isinstance(plan, EdgeRouting):
+            for uplink in plan.uplinks:
+                yield str(uplink.address.network), f"{{{side} transit {uplink.interface}}}"
+                yield str(uplink.carrier.address), f"{{{side} transit {uplink.interface} carrier}}"
+                yield str(uplink.address.ip), f"{{{side} transit {uplink.interface} {role}}}"
+            for tunnel in plan.tunnels:
+                yield str(tunnel.address.ip), f"{{{side} {role} {tunnel.interface}}}"
 
 
 def neutral_networks(estate: Estate, host: Host) -> list[tuple[str, str]]:

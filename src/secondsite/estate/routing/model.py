@@ -30,12 +30,16 @@ class Uplink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tunnel:
-    """One end of an encrypted tunnel to an edge of another datacenter, over one carrier."""
+    """One end of an encrypted tunnel to an edge of another datacenter, over one carrier.
+
+    Interface and ``port`` are called alike at twins: by the carrier, and by the place of the edge at the other end.
+    """
 
     interface: str
     over: HostName
     port: int
     endpoint: IPv4Address
+    endpoint_port: int
     address: IPv4Interface
     peer: Neighbour
 

@@ -6,12 +6,14 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from string import ascii_lowercase
 
 from ..model import Estate, Host, HostName, Link, Routing, SiteKind, SiteName
 from .model import CarrierRouting, EdgeRouting, HostRouting, Neighbour, RouterPlan, Tunnel, Uplink
 
 EDGE = "edge"
 FIRST_PORT = 51821
+PORTS_PER_CARRIER = 8
 
 
 def routing_of(estate: Estate) -> Mapping[HostName, RouterPlan]:
@@ -100,18 +102,21 @@ class _Plan:
         for index, (one, here, other, there) in enumerate(tunnel_links(self.estate)):
             ends = self.routing.tunnels.network_address + 2 * index
             if host == here:
-                yield self._tunnel(index, IPv4Interface(f"{ends}/31"), other, there, ends + 1)
+                yield self._tunnel(host, IPv4Interface(f"{ends}/31"), other, there, ends + 1)
             elif host == there:
-                yield self._tunnel(index, IPv4Interface(f"{ends + 1}/31"), one, here, ends)
+                yield self._tunnel(host, IPv4Interface(f"{ends + 1}/31"), one, here, ends)
 
-    def _tunnel(self, index: int, address: IPv4Interface, link: Link, peer: Host, remote: IPv4Address) -> Tunnel:
+    def _tunnel(self, host: Host, address: IPv4Interface, link: Link, peer: Host, remote: IPv4Address) -> Tunnel:
         assert link.transit is not None  # noqa: S101  tunnel_links saw to it
         place = 1 + edges_at(self.estate, peer.site).index(peer)
+        carrier = list(dict.fromkeys(one.carrier for one in self.estate.links)).index(link.carrier)
+        first = FIRST_PORT + PORTS_PER_CARRIER * carrier
         return Tunnel(
-            interface=f"wg-{index + 1}",
+            interface=f"wg-{ascii_lowercase[carrier]}{self._place(peer, seen_from=host) + 1}",
             over=link.carrier,
-            port=FIRST_PORT + index,
+            port=first + self._place(peer, seen_from=host),
             endpoint=address_in(link.transit, place).ip,
+            endpoint_port=first + self._place(host, seen_from=peer),
             address=address,
             peer=Neighbour(
                 host=peer.name,
@@ -120,6 +125,11 @@ class _Plan:
                 networks=(self._network(peer.site),),
             ),
         )
+
+    def _place(self, edge: Host, *, seen_from: Host) -> int:
+        """Return which edge of other datacenters it is."""
+        others = [one for one in self.estate.hosts.values() if EDGE in one.groups and one.site != seen_from.site]
+        return others.index(edge)
 
     def _carrier(self, host: Host) -> CarrierRouting:
         links = [link for link in self.estate.links if link.carrier == host.name]
