@@ -37,7 +37,7 @@ def _source(row: list[str]) -> dict[str, Any]:
         "state": row[1],
         "answers": bin(reach).count("1"),
         "age_s": int(row[6]) if row[6].isdigit() else None,
-        "offset_s": -float(row[8]),  # chronyc counts how far the source is ahead of this host
+        "offset_s": float(row[8]),  # how far this host is ahead of the source
         "error_s": float(row[9]),
     }
 
