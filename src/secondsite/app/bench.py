@@ -17,6 +17,7 @@ from ..hands.age import LAB_LIMITATION, Safe, own_safe
 from ..hands.dns import NameServer
 from ..hands.isolation import CarrierFilter
 from ..hands.keys import RUNNER, USER, Trust
+from ..hands.pyinfra import Bootstrap
 from ..hands.ssh import SshHands, SshTarget
 from ..lab.model import LabSettings
 from ..lab.netns import enter_control
@@ -77,13 +78,23 @@ def estate(directory: Path | None = None) -> Estate:
     return load_estate(directory or Path(os.environ.get("SECONDSITE_ESTATE", DEFAULT_ESTATE)))
 
 
+def state_path(estate: Estate) -> Path:
+    """Return where the estate's state is, or would be."""
+    return Path(os.environ.get("SECONDSITE_STATE", f"/var/lib/secondsite/{estate.name}"))
+
+
+def bootstrap_for(lab: LabSettings | None) -> Bootstrap:
+    """Return how hosts are reached before first contact, as this process's environment says."""
+    return bootstrap_of(lab, os.environ)
+
+
 def state_of(estate: Estate) -> Path:
     """Return the estate's state directory, made if it was not there.
 
     Raises:
         UsageError: it can't be made.
     """
-    state = Path(os.environ.get("SECONDSITE_STATE", f"/var/lib/secondsite/{estate.name}"))
+    state = state_path(estate)
     try:
         state.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -169,7 +180,7 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
         provisioning_registry(
             estate,
             project=PROJECT,
-            bootstrap=bootstrap_of(lab, os.environ),
+            bootstrap=bootstrap_for(lab),
             keys=Keys(trust=trust, safe=safe, authorities=authorities),
             state=state,
             clock=clock,

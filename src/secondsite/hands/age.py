@@ -53,6 +53,21 @@ class Safe:
                 write_private(path, "".join(lines).encode())
         self._recipients()
 
+    def require_identity(self) -> None:
+        """Refuse when the identity here is missing, or is none of the recipients'.
+
+        Raises:
+            UsageError: nothing that is sealed could be opened here.
+            ConfigError: its file holds no identity.
+        """
+        mine = str(_identity_of(self.identity).to_public())
+        if mine not in [str(one) for one in self._recipients().values()]:
+            raise UsageError(
+                f"the identity in {self.identity} is none of those named in {self.directory / _RECIPIENTS}",
+                not_done=_NOTHING,
+                next_step=f"add a line to it: engine {mine}",
+            )
+
     def seal(self, name: str, secret: bytes, *, for_escrow_alone: bool = False) -> None:
         """Write ``NAME.age``, whole or not at all, so that only its recipients can open it."""
         named = self._recipients()
@@ -131,6 +146,20 @@ def own_safe(directory: Path) -> Safe:
     return Safe(
         directory=directory, identity=directory / "identity", escrow=directory / ESCROW / "identity", makes_keys=True
     )
+
+
+def make_identity(path: Path) -> str:
+    """Make an identity where there is none, and return its recipient.
+
+    Raises:
+        FileExistsError: something is there; it stays as it is.
+        OSError: it can't be written.
+    """
+    made = pyrage.x25519.Identity.generate()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as stream:
+        stream.write(f"# public key: {made.to_public()}\n{made}\n")
+    return str(made.to_public())
 
 
 def write_private(path: Path, content: bytes) -> None:

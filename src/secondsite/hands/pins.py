@@ -21,10 +21,14 @@ _MISSING = f"no {KEY_TYPE} key is pinned there"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pinned:
-    """The keys a file holds for hosts: one line ``type key`` by management address, and what is wrong by host name."""
+    """The keys a file holds for hosts: one line ``type key`` by management address, and what is wrong by host name.
+
+    ``by_name`` are the hosts that it knows by their name only, not by their address.
+    """
 
     keys: Mapping[str, str]
     problems: Mapping[str, str]
+    by_name: frozenset[str] = frozenset()
 
     def lacks(self, host: Host, *, known: Mapping[str, str]) -> bool:
         """Say whether a host can't be believed: its key is doubtful here, or is neither here nor known already."""
@@ -46,8 +50,12 @@ def read_pins(path: Path, hosts: Sequence[Host]) -> Pinned:
     lines = list(_lines(path))
     keys: dict[str, str] = {}
     problems: dict[str, str] = {}
+    by_name: set[str] = set()
     for host in hosts:
-        found = _found(lines, str(host.management)) or _found(lines, str(host.name))
+        found = _found(lines, str(host.management))
+        if not found:
+            found = _found(lines, str(host.name))
+            by_name |= {str(host.name)} if found else set()
         if "" in found:
             problems[host.name] = "its key is revoked there"
         elif len(found) > 1:
@@ -56,7 +64,7 @@ def read_pins(path: Path, hosts: Sequence[Host]) -> Pinned:
             keys[str(host.management)] = found[0]
         else:
             problems[host.name] = _MISSING
-    return Pinned(keys=keys, problems=problems)
+    return Pinned(keys=keys, problems=problems, by_name=frozenset(by_name))
 
 
 def require_pinned(pinned: Pinned, hosts: Sequence[Host], path: Path) -> None:

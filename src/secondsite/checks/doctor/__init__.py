@@ -1,0 +1,1 @@
+"""What is missing, here and on the hosts, before an estate can be provisioned."""
