@@ -122,11 +122,11 @@ def logins(_: Settings) -> list[dict[str, Any]]:
             with psycopg.connect(**role.parameters(), autocommit=True) as connection:
                 row = connection.execute(
                     "SELECT current_user, current_setting('synchronous_commit'),"
-                    " current_setting('secondsite.node', true), pg_is_in_recovery(),"
-                    " ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+                    " current_setting('secondsite.node', true), pg_is_in_recovery()"
                 ).fetchone()
+                tls = connection.pgconn.ssl_in_use  # this end's: behind a pool, the server sees the pool's socket
             if row is not None:
-                one |= dict(zip(("as", "synchronous_commit", "node", "recovering", "tls"), row, strict=True))
+                one |= dict(zip(("as", "synchronous_commit", "node", "recovering"), row, strict=True)) | {"tls": tls}
         except psycopg.Error as error:
             one["trouble"] = " ".join(str(error).split())[:200]
         found.append(one)
