@@ -163,6 +163,7 @@ def _joined(*parts: Registry) -> Registry:
     return Registry(
         actions={name: action for part in parts for name, action in part.actions.items()},
         probes={name: probe for part in parts for name, probe in part.probes.items()},
+        ready={name: ready for part in parts for name, ready in part.ready.items()},
     )
 
 

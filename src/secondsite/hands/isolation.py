@@ -18,6 +18,7 @@ TABLE = "secondsite_isolation"
 SET = "fenced"
 KEPT = "/var/lib/secondsite/fenced.nft"
 _NFT = ("sudo", "-n", "nft")
+_NFT_FROM_INPUT = (*_NFT, "-f", "-")
 _TIMEOUT = dt.timedelta(seconds=5)
 _RAW_PRIORITY = -300
 
@@ -31,7 +32,11 @@ class CarrierFilter:
 
     def isolate(self, carrier: str, network: IPv4Network) -> None:
         """Drop everything from and to the network. Harmless when it is dropped already. See ``keep`` for restarts."""
-        self._hands.run(carrier, [*_NFT, "add", "element", *_element(network)], timeout=_TIMEOUT)
+        self._hands.run(carrier, _NFT_FROM_INPUT, stdin=f"add element {_element(network)}\n", timeout=_TIMEOUT)
+
+    def get_ready(self, carrier: str) -> None:
+        """Start at the carrier what ``isolate`` will need; it waits there and changes nothing."""
+        self._hands.arm(carrier, _NFT_FROM_INPUT)
 
     def lift(self, carrier: str, network: IPv4Network) -> None:
         """Let the network's traffic pass again. Harmless when nothing was dropped.
@@ -39,7 +44,8 @@ class CarrierFilter:
         Raises:
             ActionError: the read-back still shows the network fenced.
         """
-        self._hands.run(carrier, [*_NFT, "delete", "element", *_element(network)], timeout=_TIMEOUT, accept=(0, 1))
+        delete = f"delete element {_element(network)}\n"
+        self._hands.run(carrier, _NFT_FROM_INPUT, stdin=delete, timeout=_TIMEOUT, accept=(0, 1))
         self.keep(carrier)
         if network in self.fenced(carrier):
             raise ActionError(f"{carrier} still isolates {network}", effect=Effect.NONE, retryable=True)
@@ -126,5 +132,5 @@ def _members(found: object) -> Iterator[IPv4Network]:
                 continue
 
 
-def _element(network: IPv4Network) -> list[str]:
-    return ["inet", TABLE, SET, "{", str(network), "}"]
+def _element(network: IPv4Network) -> str:
+    return f"inet {TABLE} {SET} {{ {network} }}"

@@ -13,7 +13,7 @@ from ..run.model import Json
 from ..run.ports import Hands, Outcome, Registry, StepContext
 from .customers import Customer, journey
 from .model import Hearing, SiteLoss
-from .reach import SiteWatch, serving_hosts, targets_for, try_silence
+from .reach import SiteWatch, get_ready_to_try_silence, serving_hosts, targets_for, try_silence
 
 JOURNEY_CUSTOMER = "drill-1"
 _LEAST = dt.timedelta(seconds=5)
@@ -35,7 +35,7 @@ class Steps:
             "try-silence": ActionFrom(self._try_silence),
             "journey": ActionFrom(self._journey),
         }
-        return Registry(actions=actions, probes={})
+        return Registry(actions=actions, probes={}, ready={"try-silence": self._get_ready_to_try_silence})
 
     def _watch_site(self, arguments: Json, context: StepContext) -> Outcome:
         """Watch until the site is lost, or the step's time is over.
@@ -78,6 +78,10 @@ class Steps:
             for address, hearing in heard.items()
         }
         return Outcome(changed=False, detail={"customers": said})
+
+    def _get_ready_to_try_silence(self, arguments: Json) -> None:
+        for source in words(arguments, "sources"):
+            get_ready_to_try_silence(self.hands, HostName(source))
 
     def _journey(self, arguments: Json, context: StepContext) -> Outcome:
         """Use the service from each source until that works.

@@ -15,12 +15,13 @@ from ..run.ports import Hands, Stream
 from .customers import lines_to, read_object
 from .model import Answer, Hearing, Sighting, SiteLoss, Streak, Target
 from .rules import after, hearings_that_count, site_loss
-from .ship import ship
+from .ship import NOT_SHIPPED, command_for, ship
 
 ECHO = 0
 TRY_TIMEOUT = dt.timedelta(milliseconds=500)
 SILENCE_TIMEOUT = dt.timedelta(milliseconds=250)
 FLOWS = 8
+_SCRIPT = "reach"
 _FRESH_S = 1.2
 _PORTS = {"web": ((443, 0.1),), "database": ((5432, 0.5),)}
 _SERVING = (SiteKind.DATACENTER, SiteKind.VAULT)
@@ -101,7 +102,7 @@ class SiteWatch:
             stream.stop()
 
     def _open(self, host: HostName) -> Stream:
-        argv = ship(self._hands, host, "reach", "watch")
+        argv = ship(self._hands, host, _SCRIPT, "watch")
         order = {
             "targets": [asdict(target) for target in self._targets],
             "timeout_s": TRY_TIMEOUT.total_seconds(),
@@ -152,14 +153,22 @@ def try_silence(
         {"site": "", "address": address, "port": port} for address in (*addresses, *references) for port in ports
     ]
     order = {"targets": targets, "timeout_s": SILENCE_TIMEOUT.total_seconds(), "flows": flows}
-    argv = ship(hands, host, "reach", "silence")
-    ended = hands.run(host, argv, stdin=json.dumps(order) + "\n", timeout=dt.timedelta(seconds=5))
+    argv, said = command_for(_SCRIPT, "silence"), json.dumps(order) + "\n"
+    ended = hands.run(host, argv, stdin=said, timeout=dt.timedelta(seconds=5), accept=(0, NOT_SHIPPED))
+    if ended.exit_code == NOT_SHIPPED:
+        ship(hands, host, _SCRIPT)
+        ended = hands.run(host, argv, stdin=said, timeout=dt.timedelta(seconds=5))
     seen = read_object(ended.stdout)
     try:
         heard = {address: _hearing(seen[address]) for address in (*addresses, *references)}
     except (KeyError, TypeError, ValueError) as error:
         raise MeasurementError(f"{host} did not say what it heard: {error!r}") from error
     return hearings_that_count(heard, references=references)
+
+
+def get_ready_to_try_silence(hands: Hands, host: HostName) -> None:
+    """Start at the host what ``try_silence`` will need; it waits there and sends nothing."""
+    hands.arm(host, ship(hands, host, _SCRIPT, "silence"))
 
 
 def _hearing(words: object) -> Hearing:
