@@ -2,7 +2,7 @@
 
 The bare limit: on the same provisioned lab the wires of dc1 are dropped, and ``psql`` calls ``pg_promote`` and writes
 a row, over an SSH connection that was open before; it counts from the order at the controller until the write is done,
-with no traffic on the machine. It fences nothing, asks no quorum, nobody, and moves no customer.
+under the drill's own traffic. It fences nothing, asks no quorum, nobody, and moves no customer.
 Run as root:
 
     PYTHONPATH=src python benchmarks/restart.py [--rounds N] [--bare N]
@@ -25,9 +25,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from secondsite.app.bench import SCENARIOS, open_bench
+from secondsite.app.instruments import Instruments
+from secondsite.drill.load import load_scenario
+from secondsite.estate.load import load_estate
+from secondsite.store.records import RecordFolder
+
 ROOT = Path(__file__).resolve().parents[1]
 INSTANCE = "brestart"
 SAVE = "benchmark-restart"
+TRAFFIC_BEFORE_S = 3.0
 PROMOTE = "select pg_promote(true, 30)"
 WRITE = "insert into secondsite.writability (node) values ('bare')"
 
@@ -58,11 +65,24 @@ class Bench:
         self._wait_for_standby()
         subprocess.run(self.ssh("db-dc2", "sudo", "patronictl", "-c", "/etc/patroni/billing.yml", "pause"), check=True,
                        capture_output=True)  # fmt: skip
-        with self._open_connection("db-dc2") as promote:
+        with self._traffic(), self._open_connection("db-dc2") as promote:
             self.secondsite("lab", "fault", "cut-power", "dc1")
             began = time.monotonic()
             subprocess.run(promote, check=True, capture_output=True)
             return time.monotonic() - began
+
+    @contextmanager
+    def _traffic(self) -> Iterator[None]:
+        """Customers and polls as in a drill, from a process of their own inside the lab's control namespace."""
+        argv = [sys.executable, __file__, "--traffic", str(self.state / "bare-records")]
+        with subprocess.Popen(argv, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            if child.stdout is None or not child.stdout.readline():
+                raise SystemExit("the traffic could not begin")
+            try:
+                time.sleep(TRAFFIC_BEFORE_S)
+                yield
+            finally:
+                child.communicate()
 
     @contextmanager
     def _open_connection(self, host: str) -> Iterator[list[str]]:
@@ -97,6 +117,23 @@ class Bench:
         raise SystemExit("the restored databases did not replicate within 60 s")
 
 
+def send_traffic(folder: Path) -> int:
+    """Send the drill's traffic and polls until the standard input ends."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    estate = load_estate(ROOT / "inventories" / "lab")
+    scenario = load_scenario("site-loss", folder=SCENARIOS, estate=estate)
+    with open_bench(estate) as bench:
+        instruments = Instruments(bench=bench, records=RecordFolder(folder))
+        instruments.writability.start()
+        instruments.traffic.start(scenario.traffic)
+        print("ready", flush=True)
+        sys.stdin.read()
+        instruments.traffic.stop()
+        instruments.writability.stop()
+    return 0
+
+
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
@@ -120,7 +157,10 @@ def main() -> int:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--bare", type=int, default=3)
+    words.add_argument("--traffic", type=Path, help=argparse.SUPPRESS)
     asked = words.parse_args()
+    if asked.traffic:
+        return send_traffic(asked.traffic)
     with provisioned() as bench:
         bare = [bench.bare_limit() for _ in range(asked.bare)]
         drills = []

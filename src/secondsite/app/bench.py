@@ -76,7 +76,7 @@ def state_of(estate: Estate) -> Path:
     Raises:
         UsageError: it can't be made.
     """
-    state = Path(os.environ.get("SECONDSITE_STATE", f"/var/lib/secondsite/{estate.name}"))
+    state = _state_path(estate)
     try:
         state.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -89,8 +89,12 @@ def state_of(estate: Estate) -> Path:
 
 
 def run_store(estate: Estate) -> RunStore:
-    """Return the runs of an estate."""
-    return RunStore(state_of(estate), root=PROJECT, clock=SystemClock())
+    """Return the runs of an estate. Reading them makes nothing; the first session makes the state directory."""
+    return RunStore(_state_path(estate), root=PROJECT, clock=SystemClock())
+
+
+def _state_path(estate: Estate) -> Path:
+    return Path(os.environ.get("SECONDSITE_STATE", f"/var/lib/secondsite/{estate.name}"))
 
 
 def lab_of(estate: Estate) -> LabSettings | None:

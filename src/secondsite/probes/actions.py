@@ -74,7 +74,12 @@ class Steps:
             seen = try_silence(self.hands, HostName(source), addresses=addresses, references=references)
             heard = {address: _joined(heard.get(address), hearing) for address, hearing in seen.items()}
         said = {
-            address: {"flows": hearing.flows, "answers": hearing.answers, "heard": list(hearing.heard)}
+            address: {
+                "flows": hearing.flows,
+                "answers": hearing.answers,
+                "heard": list(hearing.heard),
+                "listened_ms": int(hearing.listened_s * 1000),
+            }
             for address, hearing in heard.items()
         }
         return Outcome(changed=False, detail={"customers": said})
@@ -109,9 +114,12 @@ class Steps:
 
 
 def _joined(one: Hearing | None, other: Hearing) -> Hearing:
-    """Several sources: the fewest flows, all the answers."""
+    """Several sources: the fewest flows, the shortest listening, all the answers."""
     if one is None:
         return other
     return Hearing(
-        flows=min(one.flows, other.flows), answers=one.answers + other.answers, heard=one.heard + other.heard
+        flows=min(one.flows, other.flows),
+        answers=one.answers + other.answers,
+        heard=one.heard + other.heard,
+        listened_s=min(one.listened_s, other.listened_s),
     )

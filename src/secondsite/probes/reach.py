@@ -19,7 +19,7 @@ from .ship import NOT_SHIPPED, command_for, ship
 
 ECHO = 0
 TRY_TIMEOUT = dt.timedelta(milliseconds=500)
-SILENCE_TIMEOUT = dt.timedelta(milliseconds=250)
+PATIENCE = {"least_s": 0.12, "most_s": 0.5, "factor": 8.0}  # ADR 0005
 FLOWS = 8
 _SCRIPT = "reach"
 _FRESH_S = 1.2
@@ -152,7 +152,7 @@ def try_silence(
     targets = [
         {"site": "", "address": address, "port": port} for address in (*addresses, *references) for port in ports
     ]
-    order = {"targets": targets, "timeout_s": SILENCE_TIMEOUT.total_seconds(), "flows": flows}
+    order = {"targets": targets, "references": list(references), "flows": flows, "patience": PATIENCE}
     argv, said = command_for(_SCRIPT, "silence"), json.dumps(order) + "\n"
     ended = hands.run(host, argv, stdin=said, timeout=dt.timedelta(seconds=5), accept=(0, NOT_SHIPPED))
     if ended.exit_code == NOT_SHIPPED:
@@ -175,4 +175,9 @@ def _hearing(words: object) -> Hearing:
     if not isinstance(words, dict):
         raise TypeError(f"not a hearing: {words!r}")
     heard = tuple(str(one) for one in words["heard"])
-    return Hearing(flows=int(words["flows"]), answers=int(words["answers"]), heard=heard)
+    return Hearing(
+        flows=int(words["flows"]),
+        answers=int(words["answers"]),
+        heard=heard,
+        listened_s=float(words["listened_s"]),
+    )
