@@ -83,7 +83,7 @@ def state_of(estate: Estate) -> Path:
     Raises:
         UsageError: it can't be made.
     """
-    state = Path(os.environ.get("SECONDSITE_STATE", f"/var/lib/secondsite/{estate.name}"))
+    state = _state_path(estate)
     try:
         state.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -96,8 +96,12 @@ def state_of(estate: Estate) -> Path:
 
 
 def run_store(estate: Estate) -> RunStore:
-    """Return the runs of an estate."""
-    return RunStore(state_of(estate), root=PROJECT, clock=SystemClock())
+    """Return the runs of an estate. Reading them makes nothing; the first session makes the state directory."""
+    return RunStore(_state_path(estate), root=PROJECT, clock=SystemClock())
+
+
+def _state_path(estate: Estate) -> Path:
+    return Path(os.environ.get("SECONDSITE_STATE", f"/var/lib/secondsite/{estate.name}"))
 
 
 def lab_of(estate: Estate) -> LabSettings | None:
@@ -199,6 +203,7 @@ def _joined(*parts: Registry) -> Registry:
     return Registry(
         actions={name: action for part in parts for name, action in part.actions.items()},
         probes={name: probe for part in parts for name, probe in part.probes.items()},
+        ready={name: ready for part in parts for name, ready in part.ready.items()},
     )
 
 
