@@ -1,7 +1,8 @@
 """How fast operations restart after dc1 lost its power, against the least any failover could take, in one run.
 
-The bare limit: on the same provisioned lab the wires of dc1 are dropped, and ``pg_promote`` is called over a connection
-that was open before; it counts until a write is accepted. It fences nothing, asks nobody, and moves no customer.
+The bare limit: on the same provisioned lab the wires of dc1 are dropped, and ``psql`` calls ``pg_promote`` and writes
+a row, over an SSH connection that was open before; it counts from the order at the controller until the write is done,
+under the drill's own traffic. It fences nothing, asks no quorum, nobody, and moves no customer.
 Run as root:
 
     PYTHONPATH=src python benchmarks/restart.py [--rounds N] [--bare N]
@@ -24,26 +25,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from secondsite.app.bench import SCENARIOS, open_bench
+from secondsite.app.instruments import Instruments
+from secondsite.drill.load import load_scenario
+from secondsite.estate.load import load_estate
+from secondsite.store.records import RecordFolder
+
 ROOT = Path(__file__).resolve().parents[1]
 INSTANCE = "brestart"
 SAVE = "benchmark-restart"
-BARE = """
-import sys, time, psycopg
-connection = psycopg.connect(host="/var/run/postgresql", port=5432, dbname="shop", user="postgres", autocommit=True)
-connection.execute("select 1")
-print("ready", flush=True)
-sys.stdin.readline()
-began = time.monotonic()
-connection.execute("select pg_promote(true, 30)")
-while True:
-    try:
-        connection.execute("begin")
-        connection.execute("insert into secondsite.writability (node) values ('bare')")
-        break
-    except psycopg.errors.ReadOnlySqlTransaction:
-        connection.execute("rollback")
-print(time.monotonic() - began, flush=True)
-"""
+TRAFFIC_BEFORE_S = 3.0
+PROMOTE = "select pg_promote(true, 30)"
+WRITE = "insert into secondsite.writability (node) values ('bare')"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,21 +60,43 @@ class Bench:
         return ["ip", "netns", "exec", f"{INSTANCE}-control", "ssh", "-F", str(config), "--", host, *words]
 
     def bare_limit(self) -> float:
-        """Promote db-dc2 by hand, with nothing around it."""
+        """Promote db-dc2 by hand, with nothing around it: from the order at the controller to the accepted write."""
         self.secondsite("lab", "restore", SAVE)
         self._wait_for_standby()
         subprocess.run(self.ssh("db-dc2", "sudo", "patronictl", "-c", "/etc/patroni/billing.yml", "pause"), check=True,
                        capture_output=True)  # fmt: skip
-        script = ["sudo", "-n", "-u", "postgres", "python3", "-u", "-c", _quoted(BARE)]
-        with subprocess.Popen(
-            self.ssh("db-dc2", *script), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as child:
-            if child.stdout is None or child.stdin is None or child.stdout.readline().strip() != "ready":
-                raise SystemExit("the bare promotion could not begin")
+        with self._traffic(), self._open_connection("db-dc2") as promote:
             self.secondsite("lab", "fault", "cut-power", "dc1")
-            child.stdin.write("go\n")
-            child.stdin.flush()
-            return float(child.stdout.readline())
+            began = time.monotonic()
+            subprocess.run(promote, check=True, capture_output=True)
+            return time.monotonic() - began
+
+    @contextmanager
+    def _traffic(self) -> Iterator[None]:
+        """Customers and polls as in a drill, from a process of their own inside the lab's control namespace."""
+        argv = [sys.executable, __file__, "--traffic", str(self.state / "bare-records")]
+        with subprocess.Popen(argv, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            if child.stdout is None or not child.stdout.readline():
+                raise SystemExit("the traffic could not begin")
+            try:
+                time.sleep(TRAFFIC_BEFORE_S)
+                yield
+            finally:
+                child.communicate()
+
+    @contextmanager
+    def _open_connection(self, host: str) -> Iterator[list[str]]:
+        """Yield the command that promotes and writes over an SSH connection that is open already."""
+        control = ["-o", f"ControlPath={self.state}/bare.sock"]
+        words = ["sudo", "-n", "-u", "postgres", "psql", "-X", "-q", "-p", "5432", "-d", "shop"]
+        words += ["-c", _quoted(PROMOTE), "-c", _quoted(WRITE)]
+        plain = self.ssh(host)
+        shared = [*plain[:-2], *control, *plain[-2:]]
+        subprocess.run([*shared[:-2], "-o", "ControlMaster=yes", "-N", "-f", *shared[-2:]], check=True)
+        try:
+            yield [*shared, *words]
+        finally:
+            subprocess.run([*shared[:-2], "-O", "exit", *shared[-2:]], check=False, capture_output=True)
 
     def drill(self) -> dict[str, Any]:
         """Run the drill on the restored lab."""
@@ -100,6 +115,23 @@ class Bench:
                 return
             time.sleep(0.5)
         raise SystemExit("the restored databases did not replicate within 60 s")
+
+
+def send_traffic(folder: Path) -> int:
+    """Send the drill's traffic and polls until the standard input ends."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    estate = load_estate(ROOT / "inventories" / "lab")
+    scenario = load_scenario("site-loss", folder=SCENARIOS, estate=estate)
+    with open_bench(estate) as bench:
+        instruments = Instruments(bench=bench, records=RecordFolder(folder))
+        instruments.writability.start()
+        instruments.traffic.start(scenario.traffic)
+        print("ready", flush=True)
+        sys.stdin.read()
+        instruments.traffic.stop()
+        instruments.writability.stop()
+    return 0
 
 
 def _quoted(text: str) -> str:
@@ -125,7 +157,10 @@ def main() -> int:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--bare", type=int, default=3)
+    words.add_argument("--traffic", type=Path, help=argparse.SUPPRESS)
     asked = words.parse_args()
+    if asked.traffic:
+        return send_traffic(asked.traffic)
     with provisioned() as bench:
         bare = [bench.bare_limit() for _ in range(asked.bare)]
         drills = []

@@ -107,8 +107,8 @@ def state_of(estate: Estate) -> Path:
 
 
 def run_store(estate: Estate) -> RunStore:
-    """Return the runs of an estate."""
-    return RunStore(state_of(estate), root=PROJECT, clock=SystemClock())
+    """Return the runs of an estate. Reading them makes nothing; the first session makes the state directory."""
+    return RunStore(state_path(estate), root=PROJECT, clock=SystemClock())
 
 
 def lab_of(estate: Estate) -> LabSettings | None:
@@ -210,6 +210,7 @@ def _joined(*parts: Registry) -> Registry:
     return Registry(
         actions={name: action for part in parts for name, action in part.actions.items()},
         probes={name: probe for part in parts for name, probe in part.probes.items()},
+        ready={name: ready for part in parts for name, ready in part.ready.items()},
     )
 
 

@@ -28,6 +28,7 @@ from .ports import (
     View,
     WritabilityWatch,
 )
+from .rules import reasons_not_steady
 
 T = TypeVar("T")
 
@@ -245,10 +246,7 @@ class Conductor:
                     "expected": result.expected,
                 },
             )
-        bad = [f"{result.id} is {result.state}: {result.saw}" for result in results if result.state != "passed"]
-        if not results:
-            bad = ["no check was run"]
-        if bad:
+        if bad := list(reasons_not_steady(results)):
             raise Refused(*bad, next_step="secondsite check, or provision again: secondsite run provision")
         self._event(event, detail=f"{len(results)} checks passed")
         self.kit.view.say(f"{len(results)} checks passed")

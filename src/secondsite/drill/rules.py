@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..estate.model import Estate, SiteKind
 from .model import Scenario
+from .ports import CheckResult
 
+_CAUSES_TOLD, _CHECKS_NAMED, _WORDS_SHOWN = 5, 3, 200
 MARKS: Mapping[str, str] = {
     "detect": "detected",
     "declare": "declared",
@@ -28,6 +30,22 @@ def mark_of(step: str) -> str | None:
     if step in MARKS:
         return MARKS[step]
     return next((event for prefix, event in MARKS_BY_PREFIX.items() if step.startswith(prefix)), None)
+
+
+def reasons_not_steady(results: Sequence[CheckResult]) -> Iterator[str]:
+    """Yield each thing that was seen instead of health, once, with the checks that saw it; and that none was run."""
+    if not results:
+        yield "no check was run"
+    causes: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        if result.state != "passed":
+            causes.setdefault((result.state, result.saw), []).append(result.id)
+    for (state, saw), names in list(causes.items())[:_CAUSES_TOLD]:
+        shown = ", ".join(names[:_CHECKS_NAMED])
+        others = f" and {len(names) - _CHECKS_NAMED} more" if len(names) > _CHECKS_NAMED else ""
+        yield f"{shown}{others} {'is' if len(names) == 1 else 'are'} {state}: {saw[:_WORDS_SHOWN]}"
+    if len(causes) > _CAUSES_TOLD:
+        yield f"{len(causes) - _CAUSES_TOLD} more causes are in the records"
 
 
 def reasons_not_to_drill(scenario: Scenario, estate: Estate) -> Iterator[str]:

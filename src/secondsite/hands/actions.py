@@ -30,7 +30,8 @@ class Steps:
 
     def registry(self) -> Registry:
         """Name every action and probe."""
-        return Registry(actions=self._actions(), probes=self._probes())
+        ready = {"isolate": lambda arguments: self.filter.get_ready(word(arguments, "carrier"))}
+        return Registry(actions=self._actions(), probes=self._probes(), ready=ready)
 
     def _actions(self) -> dict[str, Action]:
         return {

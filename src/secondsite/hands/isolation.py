@@ -18,6 +18,7 @@ TABLE = "secondsite_isolation"
 SET = "fenced"
 KEPT = "/var/lib/secondsite/fenced.nft"
 _NFT = ("sudo", "-n", "nft")
+_ISOLATE = ("sudo", "-n", "/usr/local/sbin/secondsite-isolate")
 _TIMEOUT = dt.timedelta(seconds=5)
 _RAW_PRIORITY = -300
 
@@ -34,7 +35,11 @@ class CarrierFilter:
 
         See ``keep`` for restarts.
         """
-        self._hands.run(carrier, [*_NFT, "add", "element", *_elements(networks)], timeout=_TIMEOUT)
+        self._hands.run(carrier, _ISOLATE, stdin=f"add {_listed(networks)}\n", timeout=_TIMEOUT)
+
+    def get_ready(self, carrier: str) -> None:
+        """Start at the carrier what ``isolate`` will need; it waits there and changes nothing."""
+        self._hands.arm(carrier, _ISOLATE)
 
     def lift(self, carrier: str, networks: Sequence[IPv4Network]) -> None:
         """Let the networks' traffic pass again. Harmless when nothing was dropped.
@@ -43,8 +48,7 @@ class CarrierFilter:
             ActionError: the read-back still shows one of them fenced.
         """
         for network in networks:  # one by one: nft deletes nothing when one of several is not there
-            argv = [*_NFT, "delete", "element", *_elements([network])]
-            self._hands.run(carrier, argv, timeout=_TIMEOUT, accept=(0, 1))
+            self._hands.run(carrier, _ISOLATE, stdin=f"delete {_listed([network])}\n", timeout=_TIMEOUT, accept=(0, 1))
         self.keep(carrier)
         still = sorted(map(str, set(networks) & set(self.fenced(carrier))))
         if still:
@@ -132,5 +136,5 @@ def _members(found: object) -> Iterator[IPv4Network]:
                 continue
 
 
-def _elements(networks: Sequence[IPv4Network]) -> list[str]:
-    return ["inet", TABLE, SET, "{", ",".join(map(str, networks)), "}"]
+def _listed(networks: Sequence[IPv4Network]) -> str:
+    return ",".join(map(str, networks))

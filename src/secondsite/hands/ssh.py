@@ -14,6 +14,7 @@ import select
 import shlex
 import socket
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class SshHands:
         self._connect_timeout = connect_timeout.total_seconds()
         self._connections: dict[str, fabric.Connection] = {}
         self._locks = {host: threading.Lock() for host in targets}
+        self._armed: defaultdict[tuple[str, tuple[str, ...]], list[paramiko.Channel]] = defaultdict(list)
 
     def open(self, hosts: Sequence[str]) -> Mapping[str, str]:
         """Connect to each host in parallel; return the reason for each one that can't be reached."""
@@ -90,11 +92,11 @@ class SshHands:
             ActionError: the exit code is not in ``accept``, or the connection was lost after the start.
         """
         deadline = self._monotonic() + timeout.total_seconds()
-        channel = self._start(host, argv, stdin=stdin)
+        channel = self._feed_armed(host, argv, stdin=stdin) or self._start(host, argv, stdin=stdin)
         try:
             result = self._collect(channel, what=f"{host}: {_name(argv)}", deadline=deadline, limit=limit)
         finally:
-            channel.close()
+            _close(channel)
         if result.exit_code not in accept:
             raise ActionError(
                 f"{host}: {_name(argv)} ended with exit code {result.exit_code}: {_last_words(result)}",
@@ -110,6 +112,17 @@ class SshHands:
         channel = self._start(host, argv, stdin=stdin, keep_open=True)
         return SshStream(channel, on_line=on_line, name=f"{host}:{_name(argv)}")
 
+    def arm(self, host: str, argv: Sequence[str]) -> None:
+        """Start a command that does nothing before its input ends; the next ``run`` of the same command feeds it.
+
+        Armed twice, it is there for two runs.
+
+        Raises:
+            Unreachable: no connection could be made.
+            ActionError: the connection was lost while it was started.
+        """
+        self._armed[host, tuple(argv)].append(self._start(host, argv, keep_open=True))
+
     def put(self, host: str, text: str, path: str, *, mode: str = "0644", timeout: dt.timedelta) -> None:
         """Write a file on the host, through sudo, whole or not at all."""
         partial = f"{path}.new"
@@ -124,17 +137,26 @@ class SshHands:
             return error.what
         return None
 
+    def _feed_armed(self, host: str, argv: Sequence[str], *, stdin: str) -> paramiko.Channel | None:
+        """Give an armed command its input; None when none waits, so that nothing was given."""
+        waiting = self._armed[host, tuple(argv)]
+        while waiting:
+            channel = waiting.pop()
+            if not _ended(channel):
+                _send(channel, stdin, what=f"{host}: lost while feeding {_name(argv)}")
+                return channel
+            _close(channel)
+        return None
+
     def _start(self, host: str, argv: Sequence[str], *, stdin: str = "", keep_open: bool = False) -> paramiko.Channel:
         channel = self._session(host)
+        what = f"{host}: lost while starting {_name(argv)}"
         try:
             channel.exec_command(shlex.join(argv))
-            if stdin:
-                channel.sendall(stdin.encode())
-            if not keep_open:
-                channel.shutdown_write()
         except (paramiko.SSHException, OSError, EOFError) as error:
-            channel.close()
-            raise ActionError(f"{host}: lost while starting {_name(argv)}: {error}", effect=Effect.UNKNOWN) from error
+            _close(channel)
+            raise ActionError(f"{what}: {error}", effect=Effect.UNKNOWN) from error
+        _send(channel, stdin, what=what, keep_open=keep_open)
         return channel
 
     def _session(self, host: str) -> paramiko.Channel:
@@ -233,7 +255,7 @@ class SshStream:
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # the host may be gone: then so is it
             self._channel.shutdown_write()
         self._thread.join(grace.total_seconds())
-        self._channel.close()
+        _close(self._channel)
         self._thread.join(1)
 
     def alive(self) -> bool:
@@ -299,6 +321,27 @@ class _Bounded:
 
     def text(self) -> str:
         return self._parts.decode(errors="replace")
+
+
+def _send(channel: paramiko.Channel, stdin: str, *, what: str, keep_open: bool = False) -> None:
+    try:
+        if stdin:
+            channel.sendall(stdin.encode())
+        if not keep_open:
+            channel.shutdown_write()
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        _close(channel)
+        raise ActionError(f"{what}: {error}", effect=Effect.UNKNOWN) from error
+
+
+def _close(channel: paramiko.Channel) -> None:
+    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # its connection is dead: so is the channel
+        channel.close()
+
+
+def _ended(channel: paramiko.Channel) -> bool:
+    """Say whether a command that should still wait for its input has ended, or its connection has."""
+    return bool(channel.closed or channel.eof_received or channel.exit_status_ready())
 
 
 def _take(channel: paramiko.Channel, out: _Bounded, err: _Bounded) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ..drill.ports import Clock
 from ..errors import ActionError, Effect, LeftOff
@@ -15,7 +15,7 @@ from ..run.ports import Hands, Outcome, Registry, StepContext
 from .customers import Customer, journey
 from .handshakes import declared_handshakes, reasons_not_rotated, shake_hands
 from .model import Hearing, SiteLoss
-from .reach import SiteWatch, serving_hosts, targets_for, try_silence
+from .reach import SiteWatch, get_ready_to_try_silence, serving_hosts, targets_for, try_silence
 
 _LEAST = dt.timedelta(seconds=5)
 _RESERVE = dt.timedelta(seconds=15)
@@ -28,6 +28,7 @@ class Steps:
     estate: Estate
     hands: Hands
     clock: Clock
+    silence_commands: dict[HostName, Sequence[str]] = field(default_factory=dict)
 
     def registry(self) -> Registry:
         """Name every action; there are no probes, because nothing here has an effect to look for."""
@@ -38,7 +39,7 @@ class Steps:
             "handshakes": ActionFrom(self._handshakes),
             "meet-listeners": ActionFrom(self._meet_listeners),
         }
-        return Registry(actions=actions, probes={})
+        return Registry(actions=actions, probes={}, ready={"try-silence": self._get_ready_to_try_silence})
 
     def _watch_site(self, arguments: Json, context: StepContext) -> Outcome:
         """Watch until the site is lost, or the step's time is over.
@@ -74,13 +75,23 @@ class Steps:
         references = [str(host.address) for host in others if host.address is not None]
         heard: dict[str, Hearing] = {}
         for source in words(arguments, "sources"):
-            seen = try_silence(self.hands, HostName(source), addresses=addresses, references=references)
+            ready = self.silence_commands.get(HostName(source))
+            seen = try_silence(self.hands, HostName(source), addresses=addresses, references=references, ready=ready)
             heard = {address: _joined(heard.get(address), hearing) for address, hearing in seen.items()}
         said = {
-            address: {"flows": hearing.flows, "answers": hearing.answers, "heard": list(hearing.heard)}
+            address: {
+                "flows": hearing.flows,
+                "answers": hearing.answers,
+                "heard": list(hearing.heard),
+                "listened_ms": int(hearing.listened_s * 1000),
+            }
             for address, hearing in heard.items()
         }
         return Outcome(changed=False, detail={"customers": said})
+
+    def _get_ready_to_try_silence(self, arguments: Json) -> None:
+        for source in words(arguments, "sources"):
+            self.silence_commands[HostName(source)] = get_ready_to_try_silence(self.hands, HostName(source))
 
     def _journey(self, arguments: Json, context: StepContext) -> Outcome:
         """Use the service from each source until that works.
@@ -150,9 +161,12 @@ def journey_customer(estate: Estate) -> str:
 
 
 def _joined(one: Hearing | None, other: Hearing) -> Hearing:
-    """Several sources: the fewest flows, all the answers."""
+    """Several sources: the fewest flows, the shortest listening, all the answers."""
     if one is None:
         return other
     return Hearing(
-        flows=min(one.flows, other.flows), answers=one.answers + other.answers, heard=one.heard + other.heard
+        flows=min(one.flows, other.flows),
+        answers=one.answers + other.answers,
+        heard=one.heard + other.heard,
+        listened_s=min(one.listened_s, other.listened_s),
     )

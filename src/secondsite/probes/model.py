@@ -58,11 +58,12 @@ class SiteLoss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hearing:
-    """What was heard of one address over ``flows`` new connections."""
+    """What was heard of one address over ``flows`` new connections, listened to for at least ``listened_s``."""
 
     flows: int
     answers: int
     heard: tuple[str, ...]
+    listened_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,12 +15,13 @@ from ..run.ports import Hands, Stream
 from .customers import lines_to, read_object
 from .model import Answer, Hearing, Sighting, SiteLoss, Streak, Target
 from .rules import after, hearings_that_count, site_loss
-from .ship import ship
+from .ship import NOT_SHIPPED, ship
 
 ECHO = 0
 TRY_TIMEOUT = dt.timedelta(milliseconds=500)
-SILENCE_TIMEOUT = dt.timedelta(milliseconds=250)
+PATIENCE = {"least_s": 0.12, "most_s": 0.5, "factor": 8.0}  # ADR 0005
 FLOWS = 8
+_SCRIPT = "reach"
 _FRESH_S = 1.2
 _PORTS = {"web": ((443, 0.1),), "database": ((5432, 0.5),)}
 _SERVING = (SiteKind.DATACENTER, SiteKind.VAULT)
@@ -101,7 +102,7 @@ class SiteWatch:
             stream.stop()
 
     def _open(self, host: HostName) -> Stream:
-        argv = ship(self._hands, host, "reach", "watch")
+        argv = ship(self._hands, host, _SCRIPT, "watch")
         order = {
             "targets": [asdict(target) for target in self._targets],
             "timeout_s": TRY_TIMEOUT.total_seconds(),
@@ -138,11 +139,17 @@ def sighting(line: Mapping[str, object], *, vantage: str) -> Sighting:
 
 
 def try_silence(
-    hands: Hands, host: HostName, *, addresses: Collection[str], references: Collection[str], flows: int = FLOWS
+    hands: Hands,
+    host: HostName,
+    *,
+    addresses: Collection[str],
+    references: Collection[str],
+    ready: Sequence[str] | None = None,
 ) -> Mapping[str, Hearing]:
-    """Try each address once, over at least ``flows`` new flows each, and return what was heard.
+    """Try each address once, over at least eight new flows each, and return what was heard.
 
-    Silence counts only if one of the references answered the same host at the same time.
+    Silence counts only if one of the references answered the same host at the same time. ``ready`` is the command that
+    ``get_ready_to_try_silence`` started.
 
     Raises:
         MeasurementError: the tries could not be made or told.
@@ -151,9 +158,12 @@ def try_silence(
     targets = [
         {"site": "", "address": address, "port": port} for address in (*addresses, *references) for port in ports
     ]
-    order = {"targets": targets, "timeout_s": SILENCE_TIMEOUT.total_seconds(), "flows": flows}
-    argv = ship(hands, host, "reach", "silence")
-    ended = hands.run(host, argv, stdin=json.dumps(order) + "\n", timeout=dt.timedelta(seconds=5))
+    order = {"targets": targets, "references": list(references), "flows": FLOWS, "patience": PATIENCE}
+    argv, said = ready or ship(hands, host, _SCRIPT, "silence"), json.dumps(order) + "\n"
+    ended = hands.run(host, argv, stdin=said, timeout=dt.timedelta(seconds=5), accept=(0, NOT_SHIPPED))
+    if ended.exit_code == NOT_SHIPPED:  # the host was restarted since
+        argv = ship(hands, host, _SCRIPT, "silence")
+        ended = hands.run(host, argv, stdin=said, timeout=dt.timedelta(seconds=5))
     seen = read_object(ended.stdout)
     try:
         heard = {address: _hearing(seen[address]) for address in (*addresses, *references)}
@@ -162,8 +172,20 @@ def try_silence(
     return hearings_that_count(heard, references=references)
 
 
+def get_ready_to_try_silence(hands: Hands, host: HostName) -> Sequence[str]:
+    """Start at the host what ``try_silence`` will need, and return it; it waits there and sends nothing."""
+    command = ship(hands, host, _SCRIPT, "silence")
+    hands.arm(host, command)
+    return command
+
+
 def _hearing(words: object) -> Hearing:
     if not isinstance(words, dict):
         raise TypeError(f"not a hearing: {words!r}")
     heard = tuple(str(one) for one in words["heard"])
-    return Hearing(flows=int(words["flows"]), answers=int(words["answers"]), heard=heard)
+    return Hearing(
+        flows=int(words["flows"]),
+        answers=int(words["answers"]),
+        heard=heard,
+        listened_s=float(words["listened_s"]),
+    )

@@ -11,6 +11,7 @@ from ..run.ports import Hands
 
 APPROVED = "/usr/local/lib/secondsite/scripts"
 _PLACE = "/run/secondsite"
+NOT_SHIPPED = 2  # Python's own, when it can't open its script
 _TIMEOUT = dt.timedelta(seconds=10)
 
 

@@ -52,6 +52,16 @@ class Hands(Protocol):
         """Start a long command whose output lines are handed over as they come."""
         ...
 
+    def arm(self, host: str, argv: Sequence[str]) -> None:
+        """Start a command that does nothing before its input ends; the next ``run`` of the same command feeds it.
+
+        Only for commands that have no effect without their input: an armed command may never be fed.
+
+        Raises:
+            Unreachable, ActionError: it could not be started; a later ``run`` starts it as ever.
+        """
+        ...
+
 
 class Stream(Protocol):
     """A remote command that is still running."""
@@ -112,12 +122,24 @@ class Probe(Protocol):
         ...
 
 
+class Readying(Protocol):
+    """Does ahead what an action needs and what has no effect: connects, starts what waits for its input.
+
+    It may be called for a step that never begins, and what it raises only means that the action will take longer.
+    """
+
+    def __call__(self, arguments: Json, /) -> None:
+        """Get ready."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """Every action and probe there is, by name."""
+    """Every action and probe there is, by name, and how to get ready for those actions that can be got ready for."""
 
     actions: Mapping[str, Action]
     probes: Mapping[str, Probe]
+    ready: Mapping[str, Readying] = field(default_factory=dict)
 
 
 class Journal(Protocol):

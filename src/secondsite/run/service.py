@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -56,7 +57,17 @@ def resume_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
     state = run_state(notes)
     if state not in {RunState.OPEN, RunState.INTERRUPTED}:
         raise Refused(f"run {run} has ended: {state.value}", next_step="start a new run")
+    if kit.registry.ready:
+        kit.launch(f"{run}/ready", lambda: make_ready(plan, kit.registry))
     return Interpreter(plan=plan, run=run, kit=kit, stop=stop).drive()
+
+
+def make_ready(plan: Plan, registry: Registry) -> None:
+    """Do ahead what later steps need and what has no effect. What can't be done ahead is done by the step itself."""
+    for step in plan.steps:
+        if step.call.name in registry.ready:
+            with contextlib.suppress(Exception):  # whatever is wrong, the step itself will meet it and say so
+                registry.ready[step.call.name](step.call.arguments)
 
 
 def reasons_not_to_resume(plan: Plan, run: str, notes: Sequence[Note]) -> Iterator[str]:

@@ -84,6 +84,9 @@ class SimulatedStores:
             raise ActionError(f"{host}: exit code {code}: {said}", effect=Effect.UNKNOWN)
         return CommandResult(exit_code=code, stdout=said, stderr="")
 
+    def arm(self, host: str, argv: Sequence[str]) -> None:
+        """Start nothing: an armed command has no effect before it is fed."""
+
     def stream(self, host: str, argv: Sequence[str], *, stdin: str, on_line: Callable[[str], None]) -> Stream:
         """Refuse: nothing here streams."""
         raise NotImplementedError

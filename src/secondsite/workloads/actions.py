@@ -20,7 +20,8 @@ class Steps:
 
     def registry(self) -> Registry:
         """Name every action and probe."""
-        return Registry(actions=self._actions(), probes={"promoted": ProbeFrom(self._promoted)})
+        ready = {"promote": self._get_ready_to_promote}
+        return Registry(actions=self._actions(), probes={"promoted": ProbeFrom(self._promoted)}, ready=ready)
 
     def _actions(self) -> dict[str, Action]:
         return {
@@ -45,6 +46,9 @@ class Steps:
     def _promote(self, arguments: Json, _context: StepContext) -> Outcome:
         self._adapter(arguments).promote(old=word(arguments, "old"), new=word(arguments, "new"))
         return Outcome(changed=True, detail={"writable": True})
+
+    def _get_ready_to_promote(self, arguments: Json) -> None:
+        self._adapter(arguments).get_ready_to_promote(old=word(arguments, "old"), new=word(arguments, "new"))
 
     def _promoted(self, arguments: Json, _context: StepContext) -> bool:
         return self._adapter(arguments).is_writable(word(arguments, "new"))

@@ -29,6 +29,13 @@ _REFUSALS = (
     "the database system is not yet accepting connections",
 )
 _READ_LIMIT = 64 << 20
+_TRY_TO_WRITE = "BEGIN; INSERT INTO secondsite.writability (node) VALUES ('probe'); ROLLBACK;"
+_AWAIT_PROMOTION = (
+    "DO $$ BEGIN FOR try IN 1..{tries} LOOP EXIT WHEN NOT pg_is_in_recovery(); PERFORM pg_sleep({pause});"
+    " END LOOP; END $$;"
+)
+_GLANCE_S = 0.005
+_ETCDCTL = ("sudo", "-n", "/usr/local/sbin/secondsite-etcdctl", "--command-timeout=3s")
 _SWITCHED = "Successfully switched over"
 _SWITCH_WITHIN_S = 45.0
 
@@ -94,8 +101,7 @@ class PatroniCluster:
             ActionError: the lease is held by somebody else (nothing was changed).
             ActionTimeout: the lease moved, and ``new`` accepted no write in time.
         """
-        host = next(host for host in self.cluster.lease_hosts if host != old)
-        answer = self._etcdctl(host, ["txn"], stdin=self._take_over(old=old, new=new))
+        answer = self._etcdctl(self._voter(avoiding=old), ["txn"], stdin=self._take_over(old=old, new=new))
         if not answer.startswith("SUCCESS"):
             holder = self.lease(avoiding=(old,)).leader
             if holder not in (None, new):
@@ -104,7 +110,25 @@ class PatroniCluster:
                     effect=Effect.NONE,
                     next_step="look at the cluster before anything else: patronictl list",
                 )
-        self.wait_writable(new, within=dt.timedelta(seconds=30))
+        self._wait_promoted(new, within=dt.timedelta(seconds=30))
+
+    def get_ready_to_promote(self, *, old: str, new: str) -> None:
+        """Start what ``promote`` will need, and open its database session; both wait and change nothing."""
+        self._hands.arm(self._voter(avoiding=old), [*_ETCDCTL, "txn"])
+        self._hands.arm(new, self._psql_from_input())
+
+    def _wait_promoted(self, node: str, *, within: dt.timedelta) -> None:
+        """Wait inside the database, in a session that outlives the promotion; when that fails, from outside."""
+        script = _AWAIT_PROMOTION.format(tries=int(within.total_seconds() / _GLANCE_S), pause=_GLANCE_S)
+        seen = self._hands.run(
+            node,
+            self._psql_from_input(),
+            stdin=f"{script}\n{_TRY_TO_WRITE}\n",
+            timeout=within + _SHORT,
+            accept=(0, 1, 2, 3),
+        )
+        if seen.exit_code != 0:
+            self.wait_writable(node, within=within)
 
     def wait_writable(self, node: str, *, within: dt.timedelta) -> None:
         """Return when the node accepts a write.
@@ -124,8 +148,7 @@ class PatroniCluster:
         Raises:
             MeasurementError: neither; what the node can do isn't known.
         """
-        sql = "BEGIN; INSERT INTO secondsite.writability (node) VALUES ('probe'); ROLLBACK;"
-        result = self._hands.run(node, self._psql(sql), timeout=_SHORT, accept=(0, 1, 2, 3))
+        result = self._hands.run(node, self._psql(_TRY_TO_WRITE), timeout=_SHORT, accept=(0, 1, 2, 3))
         if result.exit_code == 0:
             return True
         if any(words in result.stderr for words in _REFUSALS):
@@ -302,13 +325,21 @@ class PatroniCluster:
         return f"/service/{self.cluster.scope}/{name}"
 
     def _etcdctl(self, host: str, words: Sequence[str], *, stdin: str = "") -> str:
-        argv = ["sudo", "-n", "/usr/local/sbin/secondsite-etcdctl", "--command-timeout=3s", *words]
-        return self._hands.run(host, argv, stdin=stdin, timeout=_SHORT).stdout
+        return self._hands.run(host, [*_ETCDCTL, *words], stdin=stdin, timeout=_SHORT).stdout
 
     def _patronictl(self, host: str, words: Sequence[str], *, accept: Sequence[int] = (0,)) -> str:
         argv = ["sudo", "-n", "patronictl", "-c", f"/etc/patroni/{self.cluster.scope}.yml", *words]
         return self._hands.run(host, argv, timeout=_LONG, accept=accept).stdout
 
     def _psql(self, sql: str) -> list[str]:
+        return [*self._session(), "-c", sql]
+
+    def _psql_from_input(self) -> list[str]:
+        return [*self._session(), "-f", "-"]
+
+    def _session(self) -> list[str]:
         base = ["sudo", "-n", "-u", "postgres", "psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"]
-        return [*base, "-p", str(self.cluster.port), "-d", self.cluster.database, "-c", sql]
+        return [*base, "-p", str(self.cluster.port), "-d", self.cluster.database]
+
+    def _voter(self, *, avoiding: str) -> str:
+        return next(host for host in self.cluster.lease_hosts if host != avoiding)

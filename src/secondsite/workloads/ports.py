@@ -54,6 +54,10 @@ class WorkloadAdapter(Protocol):
         """
         ...
 
+    def get_ready_to_promote(self, *, old: str, new: str) -> None:
+        """Start ahead what ``promote`` will need and what changes nothing before it is fed; it may never be."""
+        ...
+
     def promote(self, *, old: str, new: str) -> None:
         """Take the lease from ``old`` and give it to ``new``; return when ``new`` accepts a write.
 

@@ -119,6 +119,9 @@ class StoredWorkload:
             return said["writable"] is True
         raise MeasurementError(f"{node}: whether it accepts writes to {self.stored.name} is not known: {said}")
 
+    def get_ready_to_promote(self, *, old: str, new: str) -> None:
+        """Start nothing ahead: every one of its commands acts at once."""
+
     def promote(self, *, old: str, new: str) -> None:
         """Take the lease from ``old`` in one transaction and give it to ``new``; return when ``new`` accepts a write.
 

@@ -127,3 +127,44 @@ def test_a_host_that_lost_its_power_is_unreachable_and_is_reached_again_when_it_
         return hands.run("console", ["hostname"], timeout=LONG).stdout.strip()
 
     assert using(work) == "console"
+
+
+def test_an_armed_command_begins_before_it_is_fed_and_each_arming_serves_one_run(using: Using[list[str]]) -> None:
+    command = ["sh", "-c", "echo $$; cat"]
+
+    def work(hands: SshHands) -> list[str]:
+        hands.arm("vault", command)
+        time.sleep(0.2)
+        after = hands.run("vault", ["sh", "-c", "echo $$"], timeout=LONG).stdout
+        fed = hands.run("vault", command, stdin="fed\n", timeout=LONG).stdout.split()
+        fresh = hands.run("vault", command, stdin="fresh\n", timeout=LONG).stdout.split()
+        return [*(fed if int(fed[0]) < int(after) else []), *(fresh if int(fresh[0]) > int(after) else [])]
+
+    assert [word for word in using(work) if not word.isdigit()] == ["fed", "fresh"]
+
+
+def test_an_armed_command_that_ended_meanwhile_is_started_anew(using: Using[str]) -> None:
+    command = ["sh", "-c", "if test -e /run/armed-once; then cat; else touch /run/armed-once; fi"]
+
+    def work(hands: SshHands) -> str:
+        hands.run("vault", ["rm", "-f", "/run/armed-once"], timeout=LONG)
+        hands.arm("vault", command)
+        time.sleep(0.5)
+        return hands.run("vault", command, stdin="fed\n", timeout=LONG).stdout.strip()
+
+    assert using(work) == "fed"
+
+
+def test_a_host_restarted_since_a_command_was_armed_is_fed_a_new_one(using: Using[str], standing: LabSettings) -> None:
+    injector = LabInjector(standing)
+
+    def work(hands: SshHands) -> str:
+        hands.arm("console", ["cat"])
+        injector.cut_power(["console"])
+        injector.restore_power(["console"])
+        try:
+            return hands.run("console", ["cat"], stdin="fed\n", timeout=LONG).stdout.strip()
+        except ActionError as lost:  # sent into the dead connection: said to be unknown, never said to be done
+            return f"unknown: {lost.effect is Effect.UNKNOWN}"
+
+    assert using(work) in {"fed", "unknown: True"}

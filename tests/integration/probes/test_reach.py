@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -47,12 +48,31 @@ def refusing_port() -> int:
     return port
 
 
+@pytest.fixture
+def deaf_port() -> Iterator[int]:
+    """A listener whose queue is full drops what knocks, as a firewall would."""
+    with socket.socket() as listener, contextlib.ExitStack() as waiting:
+        listener.bind(("127.0.0.2", 0))
+        listener.listen(0)
+        port: int = listener.getsockname()[1]
+        for _ in range(4):
+            knocking = waiting.enter_context(socket.socket())
+            knocking.settimeout(0)
+            knocking.connect_ex(("127.0.0.2", port))
+        yield port
+
+
+def silence_order(*targets: dict[str, Any], flows: int) -> dict[str, Any]:
+    patience = {"least_s": 0.1, "most_s": 1.0, "factor": 2.0}
+    return {"targets": targets, "flows": flows, "references": ["127.0.0.1"], "patience": patience}
+
+
 def target(port: int, address: str = "127.0.0.1") -> dict[str, Any]:
     return {"site": "here", "address": address, "port": port}
 
 
 def test_a_refusal_is_an_answer_and_every_flow_is_counted(open_port: int, refusing_port: int) -> None:
-    order = {"targets": [target(open_port), target(refusing_port)], "flows": 8, "timeout_s": 0.3}
+    order = silence_order(target(open_port), target(refusing_port), flows=8)
     found = json.loads(ask("reach", "silence", said=json.dumps(order) + "\n"))
     assert found["127.0.0.1"]["flows"] == found["127.0.0.1"]["answers"] == 16
     assert found["127.0.0.1"]["heard"] == sorted([f"{open_port} open", f"{refusing_port} refused"])
@@ -60,9 +80,17 @@ def test_a_refusal_is_an_answer_and_every_flow_is_counted(open_port: int, refusi
 
 @AS_ROOT
 def test_an_echo_is_an_answer() -> None:
-    order = {"targets": [target(0)], "flows": 3, "timeout_s": 0.5}
-    found = json.loads(ask("reach", "silence", said=json.dumps(order) + "\n"))
-    assert found["127.0.0.1"] == {"flows": 3, "answers": 3, "heard": ["0 open"]}
+    found = json.loads(ask("reach", "silence", said=json.dumps(silence_order(target(0), flows=3)) + "\n"))
+    assert found["127.0.0.1"] == {"flows": 3, "answers": 3, "heard": ["0 open"], "listened_s": 0.0}
+
+
+def test_silence_is_listened_for_less_long_when_a_reference_answered(open_port: int, deaf_port: int) -> None:
+    deaf, reference = target(deaf_port, "127.0.0.2"), target(open_port)
+    with_one = json.loads(ask("reach", "silence", said=json.dumps(silence_order(deaf, reference, flows=2)) + "\n"))
+    without = json.loads(ask("reach", "silence", said=json.dumps(silence_order(deaf, flows=2)) + "\n"))
+    assert (with_one["127.0.0.2"]["flows"], with_one["127.0.0.2"]["answers"]) == (2, 0)
+    assert 0.1 <= with_one["127.0.0.2"]["listened_s"] < without["127.0.0.2"]["listened_s"]
+    assert without["127.0.0.2"]["listened_s"] >= 0.9
 
 
 def test_a_watch_reports_each_try_until_its_input_ends(open_port: int) -> None:

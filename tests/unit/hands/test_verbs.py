@@ -61,6 +61,9 @@ class Answering:
         answer = next((text for word, text in said.items() if word in argv), "Successfully switched over")
         return CommandResult(exit_code=0, stdout=answer, stderr="")
 
+    def arm(self, host: str, argv: Sequence[str]) -> None:
+        self.asked.append(list(argv))
+
     def stream(self, host: str, argv: Sequence[str], *, stdin: str, on_line: Callable[[str], None]) -> Stream:
         raise NotImplementedError
 
@@ -83,7 +86,7 @@ def may_run(argv: Sequence[str]) -> bool:
     for rule in rules:
         allowed, _, pattern = rule["command"].partition(" ")
         if allowed == command and rule.get("user", "root") == user:
-            pattern = pattern.replace("\\=", "=")
+            pattern = pattern.replace("\\=", "=").replace('""', "")  # two quotes: no arguments at all
             if re.search(pattern, arguments) if pattern.startswith("^") else pattern == arguments:
                 return True
     return False
@@ -109,6 +112,10 @@ NETWORKS = (IPv4Network("198.18.1.0/24"), IPv4Network("198.18.11.0/29"))
     "deed",
     [
         pytest.param(lambda hands: CarrierFilter(hands).isolate("carrier-a", NETWORKS), id="isolate"),
+        pytest.param(lambda hands: CarrierFilter(hands).get_ready("carrier-a"), id="get ready to isolate"),
+        pytest.param(
+            lambda hands: cluster(hands).get_ready_to_promote(old="db-dc1", new="db-dc2"), id="get ready to promote"
+        ),
         pytest.param(lambda hands: CarrierFilter(hands).fenced("carrier-a"), id="read an isolation"),
         pytest.param(lambda hands: CarrierFilter(hands).keep("carrier-a"), id="keep an isolation"),
         pytest.param(lambda hands: CarrierFilter(hands).lift("carrier-a", NETWORKS), id="lift an isolation"),
@@ -139,6 +146,8 @@ def test_a_runbooks_deed_is_one_that_runner_may_do(deed: Callable[[Answering], o
     [
         ["sudo", "-n", "/bin/sh"],
         ["sudo", "-n", "nft", "flush", "ruleset"],
+        ["sudo", "-n", "nft", "-f", "-"],
+        ["sudo", "-n", "/usr/local/sbin/secondsite-isolate", "add"],
         [
             "sudo",
             "-n",

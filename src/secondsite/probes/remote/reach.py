@@ -21,7 +21,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 ECHO = 0
@@ -104,6 +104,11 @@ class Prober:
                 yield self._end(attempt, *ended)
         now = time.monotonic()
         for attempt in [one for one in self._open.values() if now - one.asked >= self._timeout_s]:
+            yield self._end(attempt, "silent", "")
+
+    def give_up(self) -> Iterator[Heard]:
+        """End every try under way as silent."""
+        for attempt in list(self._open.values()):
             yield self._end(attempt, "silent", "")
 
     def _end(self, attempt: Attempt, answer: str, by: str) -> Heard:
@@ -197,22 +202,52 @@ def _say(heard: Heard | None, vantage: str) -> None:
         sys.stdout.write(json.dumps(line) + "\n")
 
 
-def silence(targets: Sequence[Target], *, flows: int, timeout_s: float) -> dict[str, dict[str, object]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long silence is listened for: until ``most_s``, or sooner when references answered in good time.
+
+    Sooner means: ``least_s`` have passed, and ``factor`` times as long as the slowest answer of a reference took.
+    """
+
+    least_s: float
+    most_s: float
+    factor: float
+
+    def is_over(self, elapsed: float, reference_answers_s: Sequence[float]) -> bool:
+        """Say whether an answer that has not come by now counts as none."""
+        if elapsed >= self.most_s or not reference_answers_s:
+            return elapsed >= self.most_s
+        return elapsed >= max(self.least_s, self.factor * max(reference_answers_s))
+
+
+def silence(
+    targets: Sequence[Target], *, flows: int, references: Collection[str], patience: Patience
+) -> dict[str, dict[str, object]]:
     """Try every target over so many new flows at once; return by address how many there were and what was heard."""
-    prober = Prober(timeout_s=timeout_s)
+    prober = Prober(timeout_s=patience.most_s)
     ended = [heard for target in targets for _ in range(flows) if (heard := prober.start(target)) is not None]
-    while len(prober):
-        ended += prober.collect(timeout_s)
-    found: dict[str, dict[str, object]] = {}
-    for address in dict.fromkeys(target.address for target in targets):
-        here = [heard for heard in ended if heard.target.address == address]
-        answers = [heard for heard in here if heard.answer != "silent"]
-        found[address] = {
-            "flows": len(here),
-            "answers": len(answers),
-            "heard": sorted({f"{heard.target.port} {heard.answer}" for heard in answers}),
-        }
-    return found
+    began = time.monotonic()
+    while len(prober) and not patience.is_over(time.monotonic() - began, _answered_within(ended, references)):
+        ended += prober.collect(0.01)
+    ended += prober.give_up()
+    return {
+        address: _told([heard for heard in ended if heard.target.address == address])
+        for address in dict.fromkeys(target.address for target in targets)
+    }
+
+
+def _answered_within(ended: Sequence[Heard], references: Collection[str]) -> list[float]:
+    return [one.t - one.asked for one in ended if one.target.address in references and one.answer != "silent"]
+
+
+def _told(here: Sequence[Heard]) -> dict[str, object]:
+    answers = [heard for heard in here if heard.answer != "silent"]
+    return {
+        "flows": len(here),
+        "answers": len(answers),
+        "heard": sorted({f"{heard.target.port} {heard.answer}" for heard in answers}),
+        "listened_s": round(min((heard.t - heard.asked for heard in here if heard.answer == "silent"), default=0.0), 3),
+    }
 
 
 def _stop_at_end_of_input(stopping: threading.Event) -> None:
@@ -227,9 +262,10 @@ def main() -> int:
     listed = words["targets"]
     assert isinstance(listed, list)  # noqa: S101  our own sender's
     targets = [Target(**target) for target in listed]
-    timeout_s = float(str(words["timeout_s"]))
     if sys.argv[1:] == ["silence"]:
-        found = silence(targets, flows=int(str(words["flows"])), timeout_s=timeout_s)
+        told, references = words["patience"], words["references"]
+        assert isinstance(told, dict) and isinstance(references, list)  # noqa: S101, PT018  our own sender's
+        found = silence(targets, flows=int(str(words["flows"])), references=references, patience=Patience(**told))
         sys.stdout.write(json.dumps(found) + "\n")
         return 0
     if sys.argv[1:] == ["watch"]:
@@ -237,6 +273,7 @@ def main() -> int:
         signal.signal(signal.SIGTERM, lambda *_: stopping.set())
         threading.Thread(target=_stop_at_end_of_input, args=(stopping,), daemon=True).start()
         with contextlib.suppress(BrokenPipeError):
+            timeout_s = float(str(words["timeout_s"]))
             watch(targets, vantage=str(words["vantage"]), timeout_s=timeout_s, stopping=stopping)
         return 0
     sys.stderr.write("usage: reach.py watch | silence\n")

@@ -1,0 +1,30 @@
+"""How long silence is listened for."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secondsite.probes.remote.reach import Patience
+
+PATIENCE = Patience(least_s=0.12, most_s=0.5, factor=8.0)
+SECONDS = st.floats(0.0, 1.0)
+
+
+@given(SECONDS)
+def test_without_an_answer_of_a_reference_the_whole_time_is_listened(elapsed: float) -> None:
+    assert PATIENCE.is_over(elapsed, []) == (elapsed >= PATIENCE.most_s)
+
+
+@given(SECONDS, st.lists(SECONDS, min_size=1))
+def test_it_is_never_cut_short_of_the_least_nor_of_what_the_slowest_reference_calls_for(
+    elapsed: float, answers: list[float]
+) -> None:
+    if PATIENCE.is_over(elapsed, answers) and elapsed < PATIENCE.most_s:
+        assert elapsed >= PATIENCE.least_s
+        assert all(elapsed >= PATIENCE.factor * answer for answer in answers)
+
+
+@given(st.lists(SECONDS))
+def test_it_ends(answers: list[float]) -> None:
+    assert PATIENCE.is_over(PATIENCE.most_s, answers)
