@@ -109,7 +109,9 @@ def _wrong_login(host: Host, one: Mapping[str, Any], world: World) -> str:
         return f"answered by {one['node']}, which is not at {host.site}"
     if one["tls"] is not True:
         return "not over TLS"
-    if loses_nothing(workload_at(world, str(one["port"]))) and one["synchronous_commit"] not in DURABLE:
+    workloads = world.estate.workloads.values()
+    workload = next((known for known in workloads if known.settings.get("database") == one["database"]), None)
+    if loses_nothing(workload) and one["synchronous_commit"] not in DURABLE:
         return f"commits with synchronous_commit={one['synchronous_commit']}"
     return ""
 
