@@ -40,6 +40,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("name", names)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out checks of a kind of host that the estate has none of: there is nothing to be known of them."""
+    pointless = [item for item in items if getattr(getattr(item, "callspec", None), "id", "") == "NOTSET"]
+    config.hook.pytest_deselected(items=pointless)
+    items[:] = [item for item in items if item not in pointless]
+
+
 @pytest.fixture(scope="session")
 def hosts(facts: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Host]]:
     """Connections, opened in parallel once and shared by all checks."""
