@@ -93,6 +93,13 @@ def test_a_listener_that_does_not_speak_tls_is_found() -> None:
     assert "refused: reset" in result.saw
 
 
+def test_a_listener_without_tls_that_answers_http_at_all_serves_it_plainly() -> None:
+    only_http = {key: value for key, value in listener(plain="HTTP/1.0 404 Not found").items() if key != "chain"}
+    told = joined(world("tls", [listener()], vault=[only_http]), world("listeners", []))
+
+    assert verdict("TLS-PLAIN", told).state is State.FAILED
+
+
 @pytest.mark.parametrize(
     "broken",
     [

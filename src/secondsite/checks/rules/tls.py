@@ -144,7 +144,8 @@ def floor(host: Host, facts: Facts, _: World) -> Iterator[Finding]:
 def plain(host: Host, facts: Facts, _: World) -> Iterator[Finding]:
     """Whoever asks in plain HTTP is refused."""
     for one in _listeners(facts):
-        if str(one["plain"]).startswith(_ANSWERS_PLAINLY):
+        answer = str(one["plain"])
+        if answer.startswith(_ANSWERS_PLAINLY) or (answer.startswith("HTTP/") and "chain" not in one):
             yield bad(f"{place_of(host, one)}: answers plain HTTP with {one['plain']}", host.name)
         else:
             yield good(f"{place_of(host, one)}: refuses", host.name)
