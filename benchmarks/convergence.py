@@ -1,12 +1,12 @@
 """How long customers, and the sites among each other, notice that a link, a duct or an edge is gone.
 
-    python benchmarks/convergence.py [ESTATE]     as root, on a lab that is up and provisioned; SECONDSITE_LAB and
-                                                  SECONDSITE_STATE say which
+    python benchmarks/convergence.py [ESTATE [WORDS]]     as root, on a lab that is up and provisioned; SECONDSITE_LAB
+                                                          and SECONDSITE_STATE say which; WORDS: only what is so named
 
 Each link of a datacenter, each duct, and the serving edge of each datacenter is cut in turn, and repaired. Meanwhile
-new connections are tried every 10 ms from the customers to the web host of each datacenter, and from one web host to
-the other through the tunnels. The gap spans the first to the last connection that got no answer. The links found dead
-behind a duct are compared with what the estate declares.
+new connections are tried every 10 ms from the customers to the web host of each datacenter, and from one database
+host to the other through the tunnels. The gap spans the first to the last connection that got no answer. The links
+found dead behind a duct are compared with what the estate declares.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from secondsite.lab.wires import outer_ends
 GOAL_S = 1.0
 WATCH_S = 4.0
 SETTLE_S = 8.0
+STEADY_S = 2.0
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -46,15 +47,22 @@ class Element:
 
 @contextlib.contextmanager
 def knocking(settings: LabSettings, topology: Topology) -> Iterator[Mapping[str, Knocker]]:
-    one, other = (
-        str(topology.hosts[name].addresses[site].ip) for name, site in (("web-dc1", "dc1"), ("web-dc2", "dc2"))
-    )
+    one, other, far = (str(topology.hosts[name].addresses[name[-3:]].ip) for name in ("web-dc1", "web-dc2", "db-dc2"))
     with contextlib.ExitStack() as stack:
         yield {
             "customers to dc1": stack.enter_context(Knocker(settings, source="customers", address=one, port=443)),
             "customers to dc2": stack.enter_context(Knocker(settings, source="customers", address=other, port=443)),
-            "dc1 to dc2": stack.enter_context(Knocker(settings, source="web-dc1", address=other, port=53)),
+            "dc1 to dc2": stack.enter_context(Knocker(settings, source="db-dc1", address=far, port=5432)),
         }
+
+
+def require_steady(knockers: Mapping[str, Knocker]) -> None:
+    """End when a way is not even there while nothing is cut: its gaps would say nothing about what is cut."""
+    now = time.monotonic()
+    for way, knocker in knockers.items():
+        found = outage(knocker.knocks, since=now - STEADY_S + 0.5, until=now - 0.5)
+        if found.lost:
+            sys.exit(f"{way}: {found.lost} of {found.knocks} connections failed before anything was cut")
 
 
 def elements(injector: LabInjector, topology: Topology, declared: Mapping[str, frozenset[str]]) -> Iterator[Element]:
@@ -115,14 +123,18 @@ def main() -> int:
         instance=os.environ.get("SECONDSITE_LAB", "ss"), state=state, topology=directory / "lab.yml",
         cache=Path(os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")),
     )  # fmt: skip
+    only = " ".join(sys.argv[2:])
     topology, injector, figures = load_topology(settings.topology), LabInjector(settings), []
     declared: dict[str, frozenset[str]] = {}
     for link in load_estate(directory).links:
         if link.duct is not None:
             declared[link.duct] = declared.get(link.duct, frozenset()) | {f"{link.carrier} {link.site}"}
     with knocking(settings, topology) as knockers:
-        time.sleep(1.0)
+        time.sleep(STEADY_S)
+        require_steady(knockers)
         for element in elements(injector, topology, declared):
+            if not element.name.startswith(only):
+                continue
             gaps, dead = lose(element, settings, topology, knockers)
             as_declared = element.links is None or dead == element.links
             for way, gap in gaps.items():

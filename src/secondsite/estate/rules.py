@@ -347,9 +347,9 @@ def _routing(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
     carriers = {site.name for site in estate.sites.values() if site.kind is SiteKind.CARRIER}
     for name in sorted((behind | carriers) - numbers.keys()):
         yield Contradiction(pointer="/routing/as_numbers", what=f"has no number for {name}")
-    needed = 2 * sum(1 for _ in tunnel_links(estate))
+    needed = 2 + 2 * sum(1 for _ in tunnel_links(estate))
     if needed > estate.routing.tunnels.num_addresses:
-        what = f"{estate.routing.tunnels} is too small for {needed} ends of tunnels"
+        what = f"{estate.routing.tunnels} is too small for {needed - 2} ends of tunnels"
         yield Contradiction(pointer="/routing/tunnels", what=what)
 
 

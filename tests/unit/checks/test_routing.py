@@ -70,7 +70,7 @@ def test_an_estate_whose_ways_are_all_there_passes(check: Check) -> None:
         (routing.tunnels, lambda told: told["tunnels"]["wg-a2"].update(handshake_age_s=181.0), "181.0 s ago"),
         (
             routing.tunnels,
-            lambda told: told["routing"]["watched"]["198.18.9.1"].update(state="Down"),
+            lambda told: told["routing"]["watched"]["198.18.9.3"].update(state="Down"),
             "nothing flows through it",
         ),
     ],

@@ -100,7 +100,7 @@ class _Plan:
 
     def _tunnels(self, host: Host) -> Iterator[Tunnel]:
         for index, (one, here, other, there) in enumerate(tunnel_links(self.estate)):
-            ends = self.routing.tunnels.network_address + 2 * index
+            ends = self.routing.tunnels.network_address + 2 + 2 * index  # the network's own address is nobody's
             if host == here:
                 yield self._tunnel(host, IPv4Interface(f"{ends}/31"), other, there, ends + 1)
             elif host == there:
