@@ -257,7 +257,7 @@ class Conductor:
             raise Refused(
                 f"customers are not served before the fault: {tally.ok} ok, {tally.failed} failed,"
                 f" {tally.unknown} unknown",
-                next_step="look at the shop: secondsite lab shell web-dc1",
+                next_step="secondsite check says what is wrong with the service",
             )
 
     def _require_completed(self, ended: RunEnd) -> None:

@@ -50,7 +50,7 @@ class Steps:
         site, addresses = word(arguments, "site"), words(arguments, "addresses")
         vantage = [HostName(host) for host in words(arguments, "vantage")]
         silence = dt.timedelta(milliseconds=whole(arguments, "silence_ms"))
-        targets = targets_for(serving_hosts(self.estate))
+        targets = targets_for(self.estate, serving_hosts(self.estate))
         watch = SiteWatch(self.hands, targets=targets, vantage=vantage, monotonic=self.clock.monotonic)
         until = self.clock.monotonic() + context.timeout.total_seconds() - 1
         watch.start()

@@ -28,7 +28,7 @@ class Planting:
     places: Mapping[HostName, str]
     workloads: tuple[WorkloadName, ...]
     run: str
-    domain: str = "customers.secondsite.test"
+    domain: str
 
 
 def planting_in(estate: Estate, *, run: str) -> Planting | None:
@@ -49,6 +49,7 @@ def planting_in(estate: Estate, *, run: str) -> Planting | None:
         places={host: str(estate.hosts[host].address) for host in sorted(hosts)},
         workloads=tuple(workload.name for workload in marked),
         run=run,
+        domain=f"customers.{estate.services[0].zone}" if estate.services else "customers.invalid",
     )
 
 

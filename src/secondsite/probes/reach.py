@@ -23,20 +23,32 @@ PATIENCE = {"least_s": 0.12, "most_s": 0.5, "factor": 8.0}  # ADR 0005
 FLOWS = 8
 _SCRIPT = "reach"
 _FRESH_S = 1.2
-_PORTS = {"web": ((443, 0.1),), "database": ((5432, 0.5),)}
+_HTTPS = 443
+_EVERY_S = {"web": 0.1, "database": 0.5}
 _SERVING = (SiteKind.DATACENTER, SiteKind.VAULT)
 
 
-def targets_for(hosts: Collection[Host]) -> list[Target]:
-    """Return what to try of these hosts: an echo of each, and the ports their groups serve."""
+def targets_for(estate: Estate, hosts: Collection[Host]) -> list[Target]:
+    """Return what to try of these hosts: an echo of each, and the ports that the estate has them serve."""
     found = []
     for host in hosts:
         if host.address is not None:
-            ports = [(ECHO, 0.1), *(port for group in host.groups for port in _PORTS.get(group, ()))]
+            ports = [(ECHO, 0.1), *((port, _EVERY_S[group]) for group, port in _served(estate, host))]
             found += [
                 Target(site=host.site, address=str(host.address), port=port, every_s=every) for port, every in ports
             ]
     return found
+
+
+def _served(estate: Estate, host: Host) -> list[tuple[str, int]]:
+    """Return the service's port where it may be served, and the port of the first cluster where one may lead."""
+    serves = any(host.name in service.members.values() for service in estate.services)
+    clusters = [
+        int(one.settings["port"])
+        for one in estate.workloads.values()
+        if one.adapter == "patroni" and host.name in one.members.values()
+    ]
+    return [*([("web", _HTTPS)] if serves else []), *(("database", port) for port in clusters[:1])]
 
 
 def serving_hosts(estate: Estate) -> list[Host]:

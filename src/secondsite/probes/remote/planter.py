@@ -94,7 +94,7 @@ class Planter:
             self._request(host, f"/{workload}/drill/{name}", f"{name}\n".encode())
 
     def _message(self, name: str) -> bytes:
-        head = f"From: drill@secondsite.test\nTo: drill@{self.domain}\nMessage-ID: <{name}@secondsite.test>\n"
+        head = f"From: drill@{self.domain}\nTo: drill@{self.domain}\nMessage-ID: <{name}@{self.domain}>\n"
         return f"{head}Subject: {name}\n\nA marker of a drill.\n".encode()
 
     def _request(self, host: str, path: str, body: bytes) -> None:
@@ -143,9 +143,9 @@ class Planter:
             "GIT_SSL_KEY": str(TLS / "host.key"),
             "GIT_SSL_CAINFO": str(TLS / "ca-bundle.crt"),
             "GIT_AUTHOR_NAME": "drill",
-            "GIT_AUTHOR_EMAIL": "drill@secondsite.test",
+            "GIT_AUTHOR_EMAIL": "drill@localhost",
             "GIT_COMMITTER_NAME": "drill",
-            "GIT_COMMITTER_EMAIL": "drill@secondsite.test",
+            "GIT_COMMITTER_EMAIL": "drill@localhost",
             "HOME": str(self.scratch),
         }
         argv = ["git", "-C", str(self.scratch), *words]
