@@ -5,33 +5,48 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = ROOT / "roles"
-INSTANCE = f"roles{os.getpid() % 10000}"
+ESTATES = ("small", "full")  # a role is tried on the first of them that has all its hosts
+LAST = ("access",)  # it closes the doors by which the others come in
 SECONDS = 300
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(SECONDS + 60)]
 
 
 def in_order() -> list[str]:
-    """Return every role, in the order in which an estate is made of them."""
-    text = (ROLES / "estate.yml").read_text(encoding="utf-8") if (ROLES / "estate.yml").exists() else ""
-    used = list(dict.fromkeys(re.findall(r"^ +- role: ([a-z-]+)$", text, re.MULTILINE)))
+    """Return every role: by the estate it needs, and in the order in which an estate is made of them."""
+    text = (ROLES / "estate.yml").read_text(encoding="utf-8")
+    used = list(dict.fromkeys(re.findall(r"^ +- role: ([a-z_-]+)$", text, re.MULTILINE)))
     present = sorted(folder.parent.name for folder in ROLES.glob("*/tasks"))
-    return [*(role for role in used if role in present), *(role for role in present if role not in used)]
+    made = [*(role for role in used if role in present), *(role for role in present if role not in used)]
+    return sorted(made, key=lambda role: (ESTATES.index(estate_for(role)), role in LAST))
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+def estate_for(role: str) -> str:
+    """Name the smallest estate that has every host of the role's scenario."""
+    scenario = YAML(typ="safe").load(ROLES / role / "molecule" / "default" / "molecule.yml")
+    wanted = {platform["name"] for platform in scenario["platforms"]}
+    for estate in ESTATES:
+        topology = YAML(typ="safe").load(ROOT / "inventories" / estate / "lab.yml")
+        if wanted <= set(topology["hosts"]):
+            return estate
+    raise AssertionError(f"no estate has all of {sorted(wanted)}, which role {role} is tried on")
+
+
+@contextmanager
+def lab_for(estate: str, state: Path) -> Iterator[Mapping[str, str]]:
     cache = os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")
-    state = tmp_path_factory.mktemp("roles")
-    names = {"SECONDSITE_LAB": INSTANCE, "SECONDSITE_STATE": str(state), "SECONDSITE_CACHE": cache}
-    environment = {**os.environ, **names}
+    names = {"SECONDSITE_LAB": f"{estate[0]}roles{os.getpid() % 10000}", "SECONDSITE_STATE": str(state)}
+    folder = str(ROOT / "inventories" / estate)
+    environment = {**os.environ, **names, "SECONDSITE_CACHE": cache, "SECONDSITE_ESTATE": folder}
     up = subprocess.run([str(ROOT / "secondsite"), "lab", "up"], env=environment, check=False, timeout=900)
     try:
         assert up.returncode == 0
@@ -40,10 +55,27 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[st
         subprocess.run([str(ROOT / "secondsite"), "lab", "down"], env=environment, check=False, timeout=120)
 
 
-@pytest.mark.parametrize("role", in_order())
-def test_a_role_converges_is_idempotent_and_serves(role: str, environment: Mapping[str, str]) -> None:
-    assert list((ROLES / role).glob("molecule/*/molecule.yml")), f"{role} has no molecule scenario"
+@pytest.fixture(scope="module")
+def environment_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Mapping[str, str]]]:
+    """Give a lab of the estate asked for; it stands until another one is asked for."""
+    standing: dict[str, Mapping[str, str]] = {}
+    with ExitStack() as labs:
 
+        def environment(estate: str) -> Mapping[str, str]:
+            if estate not in standing:
+                labs.close()
+                standing.clear()
+                standing[estate] = labs.enter_context(lab_for(estate, tmp_path_factory.mktemp(estate)))
+            return standing[estate]
+
+        yield environment
+
+
+@pytest.mark.parametrize("role", in_order())
+def test_a_role_converges_is_idempotent_and_serves(
+    role: str, environment_of: Callable[[str], Mapping[str, str]]
+) -> None:
+    environment = environment_of(estate_for(role))
     tried = subprocess.run(
         [str(ROLES / "molecule-shared" / "run"), role],
         env=dict(environment),
