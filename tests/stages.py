@@ -95,7 +95,7 @@ def full_lanes() -> list[list[Stage]]:
 
 def drill_stages() -> list[Stage]:
     """Return what has the machine to itself, because it is measured."""
-    return [suite("the drill", ["tests/end_to_end"], "lab and not nightly", minutes=15)]
+    return [suite("the drill", ["tests/end_to_end"], "lab and not nightly", minutes=25)]
 
 
 def nightly_stages() -> list[Stage]:

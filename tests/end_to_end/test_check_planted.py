@@ -6,17 +6,24 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.end_to_end.conftest import Estate
 
 from secondsite.checks.load import load_sabotages
 from secondsite.checks.rules import CHECKS
-
-from .conftest import Estate
 
 pytestmark = pytest.mark.lab
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = 6
 IDS = sorted(load_sabotages(ROOT / "drtests" / "sabotages", checks=CHECKS))
+DECISIVE = ["N01", "D01", "T01", "T02", "R18", "F01"]  # tried each time; all of them every night
+GROUPS = [
+    pytest.param(DECISIVE, id="-".join(DECISIVE)),
+    *(
+        pytest.param(IDS[first : first + AT_ONCE], id="-".join(IDS[first : first + AT_ONCE]), marks=pytest.mark.nightly)
+        for first in range(0, len(IDS), AT_ONCE)
+    ),
+]
 
 
 def test_a_healthy_estate_passes_every_check(whole: Estate) -> None:
@@ -28,7 +35,7 @@ def test_a_healthy_estate_passes_every_check(whole: Estate) -> None:
     assert {"schema_version", "estate", "checks", "seconds"} <= set(document)
 
 
-@pytest.mark.parametrize("some", [IDS[first : first + AT_ONCE] for first in range(0, len(IDS), AT_ONCE)], ids="-".join)
+@pytest.mark.parametrize("some", GROUPS)
 def test_every_planted_fault_is_noticed_and_nothing_else_is(provisioned: Estate, some: list[str]) -> None:
     done = provisioned.secondsite("sabotage", "run", "--json", *some)
     assert done.stdout, done.stderr
