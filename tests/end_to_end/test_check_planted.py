@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.lab
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = 6
+SETTLED_WITHIN_S = 120.0
 IDS = sorted(load_sabotages(ROOT / "drtests" / "sabotages", checks=CHECKS))
 DECISIVE = ["N01", "D01", "T01", "T02", "R18", "F01"]  # tried each time; all of them every night
 GROUPS = [
@@ -26,8 +28,17 @@ GROUPS = [
 ]
 
 
-def test_a_healthy_estate_passes_every_check(whole: Estate) -> None:
-    done = whole.secondsite("check", "--json")
+@pytest.fixture
+def healthy(whole: Estate) -> Estate:
+    """The restored lab, once its databases and clocks found each other again."""
+    until = time.monotonic() + SETTLED_WITHIN_S
+    while whole.secondsite("check", "--json").returncode != 0 and time.monotonic() < until:
+        time.sleep(1)
+    return whole
+
+
+def test_a_healthy_estate_passes_every_check(healthy: Estate) -> None:
+    done = healthy.secondsite("check", "--json")
     document = json.loads(done.stdout)
 
     assert {one["id"]: one["saw"] for one in document["checks"] if one["state"] != "passed"} == {}
@@ -36,8 +47,8 @@ def test_a_healthy_estate_passes_every_check(whole: Estate) -> None:
 
 
 @pytest.mark.parametrize("some", GROUPS)
-def test_every_planted_fault_is_noticed_and_nothing_else_is(provisioned: Estate, some: list[str]) -> None:
-    done = provisioned.secondsite("sabotage", "run", "--json", *some)
+def test_every_planted_fault_is_noticed_and_nothing_else_is(healthy: Estate, some: list[str]) -> None:
+    done = healthy.secondsite("sabotage", "run", "--json", *some)
     assert done.stdout, done.stderr
     document = json.loads(done.stdout)
 
@@ -48,10 +59,10 @@ def test_every_planted_fault_is_noticed_and_nothing_else_is(provisioned: Estate,
     assert document["planted"] == 0 or done.returncode == 0
 
 
-def test_a_host_that_can_not_be_read_is_unknown_and_the_others_are_judged(whole: Estate) -> None:
-    whole.on("web-dc2", "systemctl stop 'ssh.s*'")
+def test_a_host_that_can_not_be_read_is_unknown_and_the_others_are_judged(healthy: Estate) -> None:
+    healthy.on("web-dc2", "systemctl stop 'ssh.s*'")
 
-    done = whole.secondsite("check", "--tags", "services,FW-PARITY", "--json")
+    done = healthy.secondsite("check", "--tags", "services,FW-PARITY", "--json")
     states = {one["id"]: one["state"] for one in json.loads(done.stdout)["checks"]}
 
     assert states["FW-PARITY"] == "unknown"
@@ -59,10 +70,10 @@ def test_a_host_that_can_not_be_read_is_unknown_and_the_others_are_judged(whole:
     assert done.returncode == 8
 
 
-def test_a_program_that_is_missing_on_a_host_leaves_its_checks_unknown(whole: Estate) -> None:
-    whole.on("db-dc2", "mv /usr/sbin/nft /usr/sbin/nft.away")
+def test_a_program_that_is_missing_on_a_host_leaves_its_checks_unknown(healthy: Estate) -> None:
+    healthy.on("db-dc2", "mv /usr/sbin/nft /usr/sbin/nft.away")
 
-    done = whole.secondsite("check", "--tags", "firewall", "--json")
+    done = healthy.secondsite("check", "--tags", "firewall", "--json")
     found = {one["id"]: one for one in json.loads(done.stdout)["checks"]}
 
     assert found["FW-PARITY"]["state"] == "unknown"
@@ -70,11 +81,11 @@ def test_a_program_that_is_missing_on_a_host_leaves_its_checks_unknown(whole: Es
     assert done.returncode == 8
 
 
-def test_when_no_host_answers_nothing_is_decided(whole: Estate) -> None:
-    for host in json.loads(whole.secondsite("lab", "status", "--json").stdout)["lab"]["hosts"]:
-        whole.on(str(host["name"]), "systemctl stop 'ssh.s*'")
+def test_when_no_host_answers_nothing_is_decided(healthy: Estate) -> None:
+    for host in json.loads(healthy.secondsite("lab", "status", "--json").stdout)["lab"]["hosts"]:
+        healthy.on(str(host["name"]), "systemctl stop 'ssh.s*'")
 
-    done = whole.secondsite("check")
+    done = healthy.secondsite("check")
 
     assert done.returncode == 4
     assert "nothing was decided" in done.stderr
