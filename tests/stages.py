@@ -83,7 +83,7 @@ def full_lanes() -> list[list[Stage]]:
     folders = [f"tests/{name}" for name in ("unit", "contract", "replay", "architecture")]
     roles = "tests/integration/roles"
     return [
-        [suite("roles", [roles], "lab and not nightly", minutes=20)],
+        [suite("roles", [roles], "lab and not nightly", minutes=30)],
         [
             tool("lint of roles", "ansible-lint", "--offline", "--strict", "--profile", "production", "roles"),
             suite("integration", ["tests/integration"], "not lab and not nightly"),

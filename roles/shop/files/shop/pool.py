@@ -71,7 +71,9 @@ class Pool:
                     self._free.release()
                     raise
         except (TimeoutError, psycopg.Error, OSError) as error:
-            raise Away(f"no connection to {self._database.host}:{self._database.port}: {str(error) or 'timed out'}") from error
+            raise Away(
+                f"no connection to {self._database.host}:{self._database.port}: {str(error) or 'timed out'}"
+            ) from error
         try:
             yield link
         except psycopg.OperationalError:
