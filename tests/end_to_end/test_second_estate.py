@@ -28,7 +28,7 @@ INSTANCE = f"second{os.getpid() % 10000}"
 CONFIGURED = ("hosts", "secondsite", "knot", "nginx", "shop", "patroni", "etcd", "unbound", "nftables.conf")
 LABS_WORDS = r"secondsite\.test|198\.19\.0\.|198\.18\.[1-5]\.|dc1|dc2"
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1800)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

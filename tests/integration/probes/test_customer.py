@@ -44,7 +44,10 @@ def test_a_shop_that_never_answers_does_not_slow_its_customers_down(shop: SmallS
     requests, end = traffic_for(3, child)
     assert end["scheduled"] == len(requests) > 120
     late = [one for one in requests if one["outcome"] != "ok"]
-    assert {(one["kind"], one["outcome"]) for one in late} == {("write", "unknown"), ("read", "failed")}
+    sent = [
+        one for one in late if not one["error"].startswith("connect: ")
+    ]  # a busy machine may not even connect in time
+    assert {(one["kind"], one["outcome"]) for one in sent} == {("write", "unknown"), ("read", "failed")}
     due = sorted(float(one["t0"]) for one in late)
     assert max(later - earlier for earlier, later in pairwise(due)) < 0.15
 
