@@ -1,0 +1,52 @@
+"""Leadership of etcd is handed over by a shell script, whatever numbers the members have."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "etcd" / "files" / "secondsite-etcd-lead"
+ABOVE_63_BITS = "dc2d88e604f1d9c2"
+FAKE = """#!/bin/sh
+case "$*" in
+    *"endpoint status"*) printf '"MemberID" : 7\\n"Leader" : %s\\n' "$(cat leader)" ;;
+    *"member list"*) echo "{member}, started, vault, https://x:2380, https://x:2379, false" ;;
+    *"endpoint health"*) ;;
+    *"move-leader"*) {moves} ;;
+esac
+"""
+
+
+def lead(folder: Path, *, member: str, moves: str, leader: str = "7") -> subprocess.CompletedProcess[str]:
+    fake = folder / "etcdctl"
+    fake.write_text(FAKE.format(member=member, moves=moves))
+    fake.chmod(0o755)
+    (folder / "leader").write_text(leader)
+    script = folder / "lead"
+    script.write_text(SCRIPT.read_text().replace("/usr/local/sbin/secondsite-etcdctl", str(fake)))
+    return subprocess.run(
+        ["/bin/sh", str(script), "vault"], cwd=folder, capture_output=True, text=True, check=False, timeout=20
+    )
+
+
+@pytest.mark.parametrize("member", [ABOVE_63_BITS, "12", "ffffffffffffffff"])
+def test_leadership_is_handed_to_any_other_member(tmp_path: Path, member: str) -> None:
+    done = lead(tmp_path, member=member, moves="true")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "moved leadership to vault\n", "")
+
+
+def test_nothing_is_done_when_the_preferred_member_leads(tmp_path: Path) -> None:
+    done = lead(tmp_path, member="7", moves="exit 9")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_somebody_else_may_take_the_lead_first(tmp_path: Path) -> None:
+    done = lead(tmp_path, member="12", moves="echo 18 > leader; exit 1")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_leadership_that_nobody_takes_is_said(tmp_path: Path) -> None:
+    done = lead(tmp_path, member="12", moves="exit 1")
+    assert (done.returncode, done.stderr) == (1, "leadership stays here: vault did not take it\n")
