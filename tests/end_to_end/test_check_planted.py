@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = 6
 SETTLED_WITHIN_S = 120.0
 IDS = sorted(load_sabotages(ROOT / "drtests" / "sabotages", checks=CHECKS))
-DECISIVE = ["N01", "D01", "T01", "T02", "R18", "F01"]  # tried each time; all of them every night
+DECISIVE = ["N01", "D01", "T01", "T02", "R18", "F01"]
 GROUPS = [
-    pytest.param(DECISIVE, id="-".join(DECISIVE)),
+    pytest.param(DECISIVE, id="-".join(DECISIVE), marks=pytest.mark.nightly),
     *(
         pytest.param(IDS[first : first + AT_ONCE], id="-".join(IDS[first : first + AT_ONCE]), marks=pytest.mark.nightly)
         for first in range(0, len(IDS), AT_ONCE)
@@ -59,6 +59,7 @@ def test_every_planted_fault_is_noticed_and_nothing_else_is(healthy: Estate, som
     assert document["planted"] == 0 or done.returncode == 0
 
 
+@pytest.mark.nightly
 def test_a_host_that_can_not_be_read_is_unknown_and_the_others_are_judged(healthy: Estate) -> None:
     healthy.on("web-dc2", "systemctl stop 'ssh.s*'")
 
@@ -70,6 +71,7 @@ def test_a_host_that_can_not_be_read_is_unknown_and_the_others_are_judged(health
     assert done.returncode == 8
 
 
+@pytest.mark.nightly
 def test_a_program_that_is_missing_on_a_host_leaves_its_checks_unknown(healthy: Estate) -> None:
     healthy.on("db-dc2", "mv /usr/sbin/nft /usr/sbin/nft.away")
 
