@@ -11,6 +11,7 @@ Run as root:
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import os
 import shutil
@@ -35,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 INSTANCE = "brestart"
 SAVE = "benchmark-restart"
 TRAFFIC_BEFORE_S = 3.0
+READY_WITHIN = dt.timedelta(seconds=60)
 PROMOTE = "select pg_promote(true, 30)"
 WRITE = "insert into secondsite.writability (node) values ('bare')"
 
@@ -126,7 +128,7 @@ def send_traffic(folder: Path) -> int:
     with open_bench(estate) as bench:
         instruments = Instruments(bench=bench, records=RecordFolder(folder))
         instruments.writability.start()
-        instruments.traffic.start(scenario.traffic)
+        instruments.traffic.start(scenario.traffic, within=READY_WITHIN)
         print("ready", flush=True)
         sys.stdin.read()
         instruments.traffic.stop()
