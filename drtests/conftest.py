@@ -17,6 +17,12 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
+# Every kind of host there may be. A check of a kind that an estate lacks is left out; one of a misspelt kind never is.
+KINDS = {
+    "backup", "carrier", "console", "customers", "database", "edge", "etcd", "mailbox", "nameserver", "ops",
+    "repository", "store", "vault", "web",
+}  # fmt: skip
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--facts", help="JSON file: hosts, sites, service, home, and the ssh configuration to use")
@@ -35,6 +41,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     marker = metafunc.definition.get_closest_marker("on")
     groups = set(marker.args) if marker else set()
+    if groups - KINDS:
+        raise pytest.UsageError(
+            f"{metafunc.definition.name}: no kind of host is called {', '.join(sorted(groups - KINDS))}"
+        )
     hosts = json.loads(Path(metafunc.config.getoption("--facts")).read_text())["hosts"]
     names = [name for name, host in hosts.items() if not groups or groups & set(host["groups"])]
     metafunc.parametrize("name", names)

@@ -40,7 +40,7 @@ def choose(tags: Sequence[str], estate: Estate) -> tuple[Check, ...]:
     """Return the checks with any of these tags or ids (all without any) that concern hosts of the estate.
 
     Raises:
-        UsageError: no check has such a tag or id.
+        UsageError: no check has such a tag or id, or none of them concerns a host of the estate.
     """
     known = {tag for check in CHECKS for tag in (check.id, *check.tags)}
     wrong = [tag for tag in tags if tag not in known]
@@ -52,7 +52,14 @@ def choose(tags: Sequence[str], estate: Estate) -> tuple[Check, ...]:
         )
     groups = {group for host in estate.hosts.values() for group in host.groups}
     chosen = [check for check in CHECKS if not tags or {check.id, *check.tags} & set(tags)]
-    return tuple(check for check in chosen if not check.groups or check.groups & groups)
+    concerning = tuple(check for check in chosen if not check.groups or check.groups & groups)
+    if not concerning:
+        raise UsageError(
+            f"the estate has no hosts that {', '.join(check.id for check in chosen)} could look at",
+            not_done="nothing was checked",
+            next_step="leave the tag out, or name an estate that has such hosts with --estate",
+        )
+    return concerning
 
 
 def run_checks(estate: Estate, tags: Sequence[str] = ()) -> CheckEnd:

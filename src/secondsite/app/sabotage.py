@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..checks.load import load_sabotages
 from ..checks.model import Sabotage, State
 from ..checks.rules import CHECKS
-from ..checks.rules.planted import Planted, States, alarms, changed, missed, states_of, target
+from ..checks.rules.planted import Planted, States, alarms, changed, missed, reasons_not_healthy, states_of, target
 from ..checks.rules.twins import pairs
 from ..errors import ActionError, Refused, SecondsiteError, UsageError
 from ..estate.model import Estate, Host
@@ -40,6 +40,13 @@ def run_sabotages(estate: Estate, ids: Sequence[str], *, say: Callable[[str], No
     wrong = [name for name in ids if name not in known]
     if wrong:
         raise UsageError(f"no sabotage {', '.join(wrong)}", next_step=f"choose of {', '.join(known)}")
+    homeless = [name for name in ids if target(known[name], estate) is None]
+    if homeless:
+        raise UsageError(
+            f"the estate has no host for {', '.join(homeless)}",
+            not_done="nothing was planted",
+            next_step="leave it out, or name an estate that has one with --estate",
+        )
     if lab_of(estate) is None:
         raise Refused("sabotages are planted in a lab only", next_step="secondsite check looks and changes nothing")
     with open_bench(estate) as bench:
@@ -54,10 +61,10 @@ class _Saboteur:
 
     def carry_out(self, chosen: Sequence[Sabotage]) -> tuple[Planted, ...]:
         self._before = self._look()
-        red = sorted(name for name, state in self._before.items() if state is State.FAILED)
-        if red:
+        if reasons := reasons_not_healthy(self._before):
             raise Refused(
-                f"the estate is not healthy to begin with: {', '.join(red)}", next_step="secondsite check says why"
+                f"the estate is not healthy to begin with: {', '.join(reasons)}",
+                next_step="secondsite check says why",
             )
         return tuple(self._planted(one, host) for one in chosen for host in [target(one, self.bench.estate)] if host)
 

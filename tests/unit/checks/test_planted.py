@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from secondsite.checks.load import load_sabotages
 from secondsite.checks.model import Place, Sabotage, State
 from secondsite.checks.rules import CHECKS
-from secondsite.checks.rules.planted import alarms, changed, missed, target
+from secondsite.checks.rules.planted import alarms, changed, missed, reasons_not_healthy, target
 from secondsite.errors import ConfigError
 
 from .estates import ESTATE
@@ -70,6 +70,14 @@ def test_only_green_that_turns_red_counts_as_noticed_and_nothing_else_may_move(
         moved = before[name] is not after[name]
         assert (name in alarms(planted, before, after)) == (moved and name not in red | may)
         assert (name in changed(before, after)) == moved
+
+
+@given(before=states)
+def test_a_fault_is_planted_only_where_every_check_is_known_to_be_green(before: dict[str, State]) -> None:
+    reasons = reasons_not_healthy(before)
+
+    assert (reasons == []) == all(state is State.PASSED for state in before.values())
+    assert reasons == [f"{name} is {before[name].value}" for name in sorted(IDS) if before[name] is not State.PASSED]
 
 
 def test_a_check_that_vanished_was_not_noticed() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from secondsite.cli.main import main
 
-LAB = Path(__file__).resolve().parents[3] / "inventories" / "lab"
+INVENTORIES = Path(__file__).resolve().parents[3] / "inventories"
+LAB, SMALL = INVENTORIES / "lab", INVENTORIES / "small"
 PLAN = ("plan", "failover", "--from", "dc1", "--to", "dc2")
 
 
@@ -98,3 +99,15 @@ def test_a_plan_is_printed_and_performs_nothing(estate: Path, capsys: pytest.Cap
 
     assert "dc2" in capsys.readouterr().out
     assert list(estate.parent.glob("state/*")) == []
+
+
+def test_checks_that_concern_no_host_of_the_estate_are_told_not_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SECONDSITE_STATE", str(tmp_path / "state"))
+
+    assert main(["check", "--tags", "NET-BFD", "--estate", str(SMALL)]) == 2
+
+    shown = capsys.readouterr()
+    assert "no hosts that NET-BFD could look at" in shown.err
+    assert "not done: nothing was checked" in shown.err

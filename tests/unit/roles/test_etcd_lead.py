@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "etcd" / "files" / "sec
 ABOVE_63_BITS = "dc2d88e604f1d9c2"
 FAKE = """#!/bin/sh
 case "$*" in
-    *"endpoint status"*) printf '"MemberID" : 7\\n"Leader" : %s\\n' "$(cat leader)" ;;
+    *"endpoint status"*) test -e leader || exit 1; printf '"MemberID" : 7\\n"Leader" : %s\\n' "$(cat leader)" ;;
     *"member list"*) echo "{member}, started, vault, https://x:2380, https://x:2379, false" ;;
     *"endpoint health"*) ;;
     *"move-leader"*) {moves} ;;
@@ -45,6 +45,11 @@ def test_nothing_is_done_when_the_preferred_member_leads(tmp_path: Path) -> None
 def test_somebody_else_may_take_the_lead_first(tmp_path: Path) -> None:
     done = lead(tmp_path, member="12", moves="echo 18 > leader; exit 1")
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_nobody_being_able_to_say_who_leads_is_no_success(tmp_path: Path) -> None:
+    done = lead(tmp_path, member="12", moves="rm leader; exit 1")
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 def test_leadership_that_nobody_takes_is_said(tmp_path: Path) -> None:

@@ -35,6 +35,11 @@ def states_of(results: Sequence[Result]) -> dict[str, State]:
     return {result.check.id: result.state for result in results}
 
 
+def reasons_not_healthy(before: States) -> list[str]:
+    """Name what keeps a fault from proving anything: what is red already, and what isn't known to be green."""
+    return [f"{name} is {state.value}" for name, state in sorted(before.items()) if state is not State.PASSED]
+
+
 def missed(sabotage: Sabotage, before: States, after: States) -> frozenset[str]:
     """Return the checks that should have turned red and did not. One that was red before proves nothing."""
     turned = {name for name, state in after.items() if state is State.FAILED and before.get(name) is State.PASSED}

@@ -240,7 +240,13 @@ def _answered_within(ended: Sequence[Heard], references: Collection[str]) -> lis
     return [one.t - one.asked for one in ended if one.target.address in references and one.answer != "silent"]
 
 
-def _told(here: Sequence[Heard]) -> dict[str, object]:
+def _never_left(heard: Heard) -> bool:
+    """Say whether this host itself refused to send: that nobody answered then tells nothing of the address."""
+    return heard.answer == "silent" and heard.by.startswith("E")
+
+
+def _told(ended: Sequence[Heard]) -> dict[str, object]:
+    here = [heard for heard in ended if not _never_left(heard)]
     answers = [heard for heard in here if heard.answer != "silent"]
     return {
         "flows": len(here),
