@@ -65,9 +65,10 @@ class Bench:
         """Promote db-dc2 by hand, with nothing around it: from the order at the controller to the accepted write."""
         self.secondsite("lab", "restore", SAVE)
         self._wait_for_standby()
-        subprocess.run(self.ssh("db-dc2", "sudo", "patronictl", "-c", "/etc/patroni/billing.yml", "pause"), check=True,
-                       capture_output=True)  # fmt: skip
         with self._traffic(), self._open_connection("db-dc2") as promote:
+            # only now, that customers are served: what etcd tells right after a restore may be older than the restart
+            pause = self.ssh("db-dc2", "sudo", "patronictl", "-c", "/etc/patroni/billing.yml", "pause")
+            subprocess.run(pause, check=True, capture_output=True)
             self.secondsite("lab", "fault", "cut-power", "dc1")
             began = time.monotonic()
             subprocess.run(promote, check=True, capture_output=True)
