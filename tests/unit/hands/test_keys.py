@@ -134,6 +134,9 @@ def test_openssh_reads_the_configuration_as_meant(tmp_path: Path) -> None:
     assert "hostkeyalias vault" in shown
     assert f"userknownhostsfile {made.known_hosts}" in " ".join(shown).replace('"', "")
     assert "passwordauthentication no" in shown
+    (kex,) = [line.removeprefix("kexalgorithms ").split(",") for line in shown if line.startswith("kexalgorithms ")]
+    assert kex[0] in ("mlkem768x25519-sha256", "curve25519-sha256")
+    assert len(kex) > 1
 
 
 def test_whoever_carries_out_runbooks_has_a_key_and_a_certificate_of_its_own(tmp_path: Path) -> None:
