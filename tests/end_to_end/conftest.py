@@ -109,7 +109,12 @@ def _quoted(command: str) -> str:
     return "'" + command.replace("'", "'\\''") + "'"
 
 
-@pytest.fixture(scope="module")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure the drill first, while no other lab stands beside it."""
+    items.sort(key=lambda item: "test_site_loss" not in item.nodeid)
+
+
+@pytest.fixture(scope="session")
 def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("SECONDSITE_", "PYTHON"))}
     state = tmp_path_factory.mktemp("planted")
