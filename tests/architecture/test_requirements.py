@@ -72,3 +72,8 @@ def test_a_lock_pins_every_package_with_hashes_and_names_no_host(lock: Path) -> 
     assert entries
     assert all(re.match(r"[A-Za-z0-9._-]+==", entry) and "--hash=sha256:" in entry for entry in entries)
     assert not re.search(r"://|--(extra-)?index-url|--find-links|@ ", text)
+
+
+@pytest.mark.parametrize("lock", ["main.lock", "dev.lock"])
+def test_every_python_runs_the_one_ansible_that_provisioning_was_tried_on(lock: str) -> None:
+    assert len({pins(lock, python)["ansible-core"] for python in PYTHONS}) == 1

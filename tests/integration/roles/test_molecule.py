@@ -18,6 +18,7 @@ ROLES = ROOT / "roles"
 ESTATES = ("small", "full")  # a role is tried on the first of them that has all its hosts
 LAST = ("access",)  # it closes the doors by which the others come in
 SECONDS = 300
+STANDING: dict[str, set[str]] = {}  # by state directory of a lab: the roles that were tried there, and stand
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(SECONDS + 60)]
 
@@ -40,6 +41,15 @@ def estate_for(role: str) -> str:
         if wanted <= set(topology["hosts"]):
             return estate
     raise AssertionError(f"no estate has all of {sorted(wanted)}, which role {role} is tried on")
+
+
+def stands_on(role: str) -> set[str]:
+    """Name the roles whose work the role's scenario prepares before it converges."""
+    prepare = ROLES / role / "molecule" / "default" / "prepare.yml"
+    text = prepare.read_text(encoding="utf-8") if prepare.exists() else ""
+    if "before_shop.yml" in text:
+        text += (ROLES / "molecule-shared" / "before_shop.yml").read_text(encoding="utf-8")
+    return set(re.findall(r"^ +- role: ([a-z_-]+)$", text, re.MULTILINE))
 
 
 @contextmanager
@@ -82,8 +92,9 @@ def test_a_role_converges_is_idempotent_and_serves(
     role: str, environment_of: Callable[[str], Mapping[str, str]]
 ) -> None:
     environment = environment_of(estate_for(role))
+    standing = STANDING.setdefault(environment["SECONDSITE_STATE"], set())
     tried = subprocess.run(
-        [str(ROLES / "molecule-shared" / "run"), role],
+        [str(ROLES / "molecule-shared" / "run"), *(["--standing"] if stands_on(role) <= standing else []), role],
         env=dict(environment),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -95,3 +106,4 @@ def test_a_role_converges_is_idempotent_and_serves(
     log = Path(environment["SECONDSITE_STATE"]) / f"molecule-{role}.log"
     assert tried.returncode == 0, log.read_text(errors="replace")[-4000:] if log.exists() else tried.stderr[-4000:]
     assert re.search(r"proofs: [1-9]", tried.stdout), tried.stdout
+    standing.add(role)
