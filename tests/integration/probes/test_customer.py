@@ -37,6 +37,11 @@ def test_every_request_is_recorded_with_who_answered(shop: SmallShop, visit: Vis
     assert {one["id"] for one in requests if (one["arm"], one["kind"]) == ("main", "write")} == set(shop.orders)
 
 
+def test_what_is_read_before_any_order_is_the_account_and_the_record_says_so(shop: SmallShop, visit: Visit) -> None:
+    requests, _ = traffic_for(1, visit("traffic", arms=[{"arm": "main", "kind": "read", "rate": 20}], in_flight=50))
+    assert {(one["id"], one["outcome"]) for one in requests} == {("own account", "ok")}
+
+
 def test_a_shop_that_never_answers_does_not_slow_its_customers_down(shop: SmallShop, visit: Visit) -> None:
     child = visit("traffic", arms=ARMS, in_flight=400, timeout_s=1)
     time.sleep(1.0)

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ITEM = "tea"
+OWN_ACCOUNT = "own account"  # what is read until a first order was acknowledged
 _DONE = (200, 201)
 _IN_DOUBT = (202, 500, 502, 504)
 _SIGN_IN_AGAIN = (401,)
@@ -330,8 +331,8 @@ class Traffic:
         deadline = time.monotonic() + self._shop.timeout_s
         token = self._identity.token
         if arm.kind == "read":
-            known = self._acknowledged[-1] if self._acknowledged else ""
-            path = f"/orders/{known}" if known else "/customers/me"
+            known = self._acknowledged[-1] if self._acknowledged else OWN_ACCOUNT
+            path = "/customers/me" if known == OWN_ACCOUNT else f"/orders/{known}"
             return known, lambda: self._door.ask("GET", path, deadline=deadline, token=token)
         number = str(uuid.uuid4())
         path, words = (
