@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 from ..drill.ports import CheckResult
 from ..errors import MeasurementError, SecondsiteError
-from ..estate.model import Estate, Service, SiteName
+from ..estate.model import Estate, HostName, Service, SiteName
 from ..run.ports import Hands
 from .customers import Customer, journey
 
@@ -128,7 +128,7 @@ class EstateChecks:
 
     def _service_facts(self, service: Service, home: SiteName) -> dict[str, object]:
         hosts = self.estate.hosts
-        servers = [service.name_server, *service.members.values()]
+        servers = [service.name_server, *_secondaries(self.estate)]
         return {
             "dns_name": service.dns_name,
             "zone": service.zone,
@@ -136,6 +136,12 @@ class EstateChecks:
             "addresses": [str(hosts[name].address) for name in service.members.values()],
             "name_servers": [str(hosts[name].address) for name in servers],
         }
+
+
+def _secondaries(estate: Estate) -> tuple[HostName, ...]:
+    """Name the hosts that hold copies of the zones, as roles/group_vars has it: operations' hosts, else the web's."""
+    by_group = ([host.name for host in estate.hosts.values() if group in host.groups] for group in ("ops", "web"))
+    return tuple(next((names for names in by_group if names), ()))
 
 
 def results_in(junit: str) -> list[CheckResult]:
