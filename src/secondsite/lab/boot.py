@@ -35,22 +35,31 @@ def _make_room_for_watches() -> None:
 
 
 def power_on(settings: LabSettings, topology: Topology, hosts: Iterable[LabHost]) -> None:
-    """Start dead hosts on the files and disks they had, with fresh wires; return when they answer SSH."""
+    """Start dead hosts on the files and disks they had, with fresh wires; return when they answer SSH.
+
+    Several boots at once take all of this machine's processors. A site that comes back takes none from the other site,
+    so these hosts step back behind those that run until they have booted.
+    """
     chosen = list(hosts)
     rootfs = image_path(settings.cache, read_state(settings).image_key)
     machines.wait_until_dead(settings, [host.name for host in chosen])
     for host in chosen:
         machines.wait_until_released(settings, host.name)
         cgroups.remove_groups(settings, host.name)
-    _boot(settings, topology, chosen, rootfs)
+    try:
+        _boot(settings, topology, chosen, rootfs, stepping_back=True)
+    finally:
+        processes.step_forward(settings, [host.name for host in chosen])
 
 
-def _boot(settings: LabSettings, topology: Topology, hosts: list[LabHost], rootfs: Path) -> None:
+def _boot(
+    settings: LabSettings, topology: Topology, hosts: list[LabHost], rootfs: Path, *, stepping_back: bool = False
+) -> None:
     wires.plug_in(settings, topology, hosts)
 
     def prepare_and_start(host: LabHost) -> None:
         machines.prepare(settings, host, rootfs)
-        machines.start(settings, host, rootfs)
+        machines.start(settings, host, rootfs, stepping_back=stepping_back)
 
     machines.in_parallel(prepare_and_start, hosts)
     wait_for_ssh(settings, hosts)
