@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..errors import ActionError, Unreachable
@@ -15,6 +15,7 @@ from .model import LabHost, LabSettings, Topology
 from .state import read_state
 
 SSH_WITHIN_S = 60.0
+_BACK_AT_ONCE = 2
 _LOOK_EVERY_S = 2.0
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _INOTIFY_NEEDED = 1024
@@ -38,7 +39,7 @@ def power_on(settings: LabSettings, topology: Topology, hosts: Iterable[LabHost]
     """Start dead hosts on the files and disks they had, with fresh wires; return when they answer SSH.
 
     Several boots at once take all of this machine's processors. A site that comes back takes none from the other site,
-    so these hosts step back behind those that run until they have booted.
+    so these hosts step back behind those that run until they have booted, and only few boot at a time.
     """
     chosen = list(hosts)
     rootfs = image_path(settings.cache, read_state(settings).image_key)
@@ -47,9 +48,15 @@ def power_on(settings: LabSettings, topology: Topology, hosts: Iterable[LabHost]
         machines.wait_until_released(settings, host.name)
         cgroups.remove_groups(settings, host.name)
     try:
-        _boot(settings, topology, chosen, rootfs, stepping_back=True)
+        for few in batched(chosen, _BACK_AT_ONCE):
+            _boot(settings, topology, few, rootfs, stepping_back=True)
     finally:
         processes.step_forward(settings, [host.name for host in chosen])
+
+
+def batched(hosts: list[LabHost], size: int) -> Iterator[list[LabHost]]:
+    """Yield the hosts in their order, so many at a time."""
+    yield from (hosts[first : first + size] for first in range(0, len(hosts), size))
 
 
 def _boot(
