@@ -78,11 +78,12 @@ def start(settings: LabSettings, host: LabHost, rootfs: Path, *, stepping_back: 
     """
     folder = settings.host_dir(host.name)
     joins = cgroups.make_groups(settings, host.name)
+    back = ["nice", "-n", str(processes.BACK)] if stepping_back else []
     overlay = f"lowerdir={rootfs},upperdir={folder / 'upper'},workdir={folder / 'work'}"
     disk = str(disks.image_file(settings, host.name)) if host.disk is not None else ""
     with (folder / "console.log").open("ab") as console:
         subprocess.run(
-            ["setsid", "--fork", *(["nice", "-n", str(processes.BACK)] if stepping_back else []), "nsenter", f"--net=/run/netns/{settings.wires}",
+            ["setsid", "--fork", *back, "nsenter", f"--net=/run/netns/{settings.wires}",
              "unshare", "--mount", "--propagation", "slave",
              "sh", "-c", _become_machine(), "machine.sh", *map(str, joins), "--",
              overlay, str(folder / "root"), disk, str(folder / "disk"),

@@ -15,7 +15,7 @@ from ..errors import ActionTimeout
 from . import netns
 from .model import LabSettings
 
-BACK = 11
+BACK = 15
 """By how much a process steps back that shall not take processors from others: a number that no unit asks for."""
 
 _HELPERS = (b"mount", b"umount", b"mkfs.ext4", b"losetup", b"cp", b"nsenter", b"unshare", b"setsid")
@@ -122,7 +122,7 @@ def wait_until_gone(pids: Iterable[int], *, within_s: float) -> None:
 
 
 def step_forward(settings: LabSettings, hosts: Iterable[str]) -> None:
-    """Give the hosts' processes that stepped back at their start the place of all others; inits' children follow them."""
+    """Give the hosts' processes that stepped back at their start the place of all others."""
     chosen = set(hosts)
     spaces = {_pid_space(pid) for host, pid in inits(settings).items() if host in chosen} - {None}
     ours = os.getpriority(os.PRIO_PROCESS, 0)
@@ -139,7 +139,7 @@ def _threads_in(spaces: set[int | None]) -> Iterator[int]:
     for pid in _pids():
         if _pid_space(pid) in spaces:
             with contextlib.suppress(OSError):
-                yield from sorted(int(thread) for thread in os.listdir(f"/proc/{pid}/task"))
+                yield from sorted(int(thread.name) for thread in Path(f"/proc/{pid}/task").iterdir())
 
 
 def _pid_space(pid: int) -> int | None:
