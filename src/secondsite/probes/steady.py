@@ -128,7 +128,7 @@ class EstateChecks:
 
     def _service_facts(self, service: Service, home: SiteName) -> dict[str, object]:
         hosts = self.estate.hosts
-        servers = [service.name_server, *_secondaries(self.estate)]
+        servers = name_servers_of(service, self.estate)
         return {
             "dns_name": service.dns_name,
             "zone": service.zone,
@@ -138,10 +138,13 @@ class EstateChecks:
         }
 
 
-def _secondaries(estate: Estate) -> tuple[HostName, ...]:
-    """Name the hosts that hold copies of the zones, as roles/group_vars has it: operations' hosts, else the web's."""
+def name_servers_of(service: Service, estate: Estate) -> tuple[HostName, ...]:
+    """Name the hosts that hold the service's zone, first its primary.
+
+    Copies are at the operations' hosts, else at the web's, as roles/group_vars/all/services.yml has it.
+    """
     by_group = ([host.name for host in estate.hosts.values() if group in host.groups] for group in ("ops", "web"))
-    return tuple(next((names for names in by_group if names), ()))
+    return (service.name_server, *next((names for names in by_group if names), ()))
 
 
 def results_in(junit: str) -> list[CheckResult]:
