@@ -20,7 +20,9 @@ for unit in "$@"; do
     fi
     case $unit in
         wg-quick@*) tunnel=${unit#wg-quick@} && has_changed "/etc/wireguard/${tunnel%.service}.conf" && do_it systemctl restart "$unit" ;;
-        secondsite-tunnels*) has_changed /etc/secondsite/tunnels.nft && do_it systemctl reload "$unit" ;;
+        secondsite-tunnels*)
+            if has_changed /etc/secondsite/tunnels.nft || has_changed "/etc/systemd/system/$unit"; then do_it systemctl reload "$unit"; fi
+            ;;
         keepalived*) has_changed /etc/keepalived/keepalived.conf && do_it systemctl reload "$unit" ;;
         conntrackd*) has_changed /etc/conntrackd/conntrackd.conf && do_it systemctl restart "$unit" ;;
     esac || true

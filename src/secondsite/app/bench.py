@@ -80,7 +80,7 @@ def estate(directory: Path | None = None) -> Estate:
 
 def state_path(estate: Estate) -> Path:
     """Return where the estate's state is, or would be."""
-    return Path(os.environ.get("SECONDSITE_STATE", f"/var/lib/secondsite/{estate.name}"))
+    return Path(os.environ.get("SECONDSITE_STATE", f"/var/lib/secondsite/{estate.name}")).absolute()
 
 
 def bootstrap_for(lab: LabSettings | None) -> Bootstrap:
@@ -113,7 +113,7 @@ def run_store(estate: Estate) -> RunStore:
 
 def lab_of(estate: Estate) -> LabSettings | None:
     """Return which lab the estate runs on, or None when its hosts are somebody's own."""
-    topology = Path(estate.directory) / TOPOLOGY
+    topology = Path(estate.directory).absolute() / TOPOLOGY  # a lab that stands knows its topology by this name
     if not topology.exists():
         return None
     return LabSettings(

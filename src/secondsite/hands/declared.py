@@ -73,6 +73,13 @@ def _of_service(estate: Estate, service: Service) -> Mapping[str, object]:
         "service_zone": service.zone,
         "service_ttl": int(service.ttl.total_seconds()),
         "service_home": str(home),
+        "service_website_name": _website(estate) or f"www.{service.zone}",
         "service_home_address": str(estate.hosts[service.members[home]].address or ""),
         "service_tenant": estate.drills.tenant if estate.drills is not None else "",
     }
+
+
+def _website(estate: Estate) -> str:
+    """Return the name under which the stores serve a workload to everybody."""
+    named = (one.settings.get("dns_name", "") for one in estate.workloads.values() if one.takes_markers)
+    return next((name for name in named if name), "")

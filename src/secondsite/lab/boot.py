@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..errors import ActionError, Unreachable
@@ -15,6 +15,7 @@ from .model import LabHost, LabSettings, Topology
 from .state import read_state
 
 SSH_WITHIN_S = 60.0
+_BACK_AT_ONCE = 2
 _LOOK_EVERY_S = 2.0
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _INOTIFY_NEEDED = 1024
@@ -35,22 +36,37 @@ def _make_room_for_watches() -> None:
 
 
 def power_on(settings: LabSettings, topology: Topology, hosts: Iterable[LabHost]) -> None:
-    """Start dead hosts on the files and disks they had, with fresh wires; return when they answer SSH."""
+    """Start dead hosts on the files and disks they had, with fresh wires; return when they answer SSH.
+
+    Several boots at once take all of this machine's processors. A site that comes back takes none from the other site,
+    so these hosts step back behind those that run until they have booted, and only few boot at a time.
+    """
     chosen = list(hosts)
     rootfs = image_path(settings.cache, read_state(settings).image_key)
     machines.wait_until_dead(settings, [host.name for host in chosen])
     for host in chosen:
         machines.wait_until_released(settings, host.name)
         cgroups.remove_groups(settings, host.name)
-    _boot(settings, topology, chosen, rootfs)
+    try:
+        for few in batched(chosen, _BACK_AT_ONCE):
+            _boot(settings, topology, few, rootfs, stepping_back=True)
+    finally:
+        processes.step_forward(settings, [host.name for host in chosen])
 
 
-def _boot(settings: LabSettings, topology: Topology, hosts: list[LabHost], rootfs: Path) -> None:
+def batched(hosts: list[LabHost], size: int) -> Iterator[list[LabHost]]:
+    """Yield the hosts in their order, so many at a time."""
+    yield from (hosts[first : first + size] for first in range(0, len(hosts), size))
+
+
+def _boot(
+    settings: LabSettings, topology: Topology, hosts: list[LabHost], rootfs: Path, *, stepping_back: bool = False
+) -> None:
     wires.plug_in(settings, topology, hosts)
 
     def prepare_and_start(host: LabHost) -> None:
         machines.prepare(settings, host, rootfs)
-        machines.start(settings, host, rootfs)
+        machines.start(settings, host, rootfs, stepping_back=stepping_back)
 
     machines.in_parallel(prepare_and_start, hosts)
     wait_for_ssh(settings, hosts)

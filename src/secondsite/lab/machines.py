@@ -71,15 +71,19 @@ def _put(path: Path, text: str, *, mode: int = 0o644) -> None:
     path.chmod(mode)
 
 
-def start(settings: LabSettings, host: LabHost, rootfs: Path) -> None:
-    """Boot the prepared host; its supervisor outlives this process, whose own namespaces it does not keep."""
+def start(settings: LabSettings, host: LabHost, rootfs: Path, *, stepping_back: bool = False) -> None:
+    """Boot the prepared host; its supervisor outlives this process, whose own namespaces it does not keep.
+
+    With ``stepping_back`` all its processes yield to those of other hosts until ``processes.step_forward``.
+    """
     folder = settings.host_dir(host.name)
     joins = cgroups.make_groups(settings, host.name)
+    back = ["nice", "-n", str(processes.BACK)] if stepping_back else []
     overlay = f"lowerdir={rootfs},upperdir={folder / 'upper'},workdir={folder / 'work'}"
     disk = str(disks.image_file(settings, host.name)) if host.disk is not None else ""
     with (folder / "console.log").open("ab") as console:
         subprocess.run(
-            ["setsid", "--fork", "nsenter", f"--net=/run/netns/{settings.wires}",
+            ["setsid", "--fork", *back, "nsenter", f"--net=/run/netns/{settings.wires}",
              "unshare", "--mount", "--propagation", "slave",
              "sh", "-c", _become_machine(), "machine.sh", *map(str, joins), "--",
              overlay, str(folder / "root"), disk, str(folder / "disk"),

@@ -73,9 +73,15 @@ class Collector:
             "tokens": neutral_words(self.estate, host),
             "networks": neutral_networks(self.estate, host),
             "roots": self.roots,
-            "service_names": [one.dns_name for one in services if host.name in one.members.values()],
+            "service_names": self._names_served(host),
             "services": [{"dns_name": one.dns_name, "zone": one.zone} for one in services],
         }
+
+    def _names_served(self, host: Host) -> list[str]:
+        """Return the names by which customers ask the host: those of services, and of workloads that have one."""
+        offered = [(one.dns_name, one.members) for one in self.estate.services]
+        offered += [(one.settings.get("dns_name", ""), one.members) for one in self.estate.workloads.values()]
+        return [name for name, members in offered if name and host.name in members.values()]
 
 
 def sources(wanted: Collection[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 from ..drill.ports import CheckResult
 from ..errors import MeasurementError, SecondsiteError
-from ..estate.model import Estate, Service, SiteName
+from ..estate.model import Estate, HostName, Service, SiteName
 from ..run.ports import Hands
 from .customers import Customer, journey
 
@@ -128,7 +128,7 @@ class EstateChecks:
 
     def _service_facts(self, service: Service, home: SiteName) -> dict[str, object]:
         hosts = self.estate.hosts
-        servers = [service.name_server, *service.members.values()]
+        servers = name_servers_of(service, self.estate)
         return {
             "dns_name": service.dns_name,
             "zone": service.zone,
@@ -136,6 +136,15 @@ class EstateChecks:
             "addresses": [str(hosts[name].address) for name in service.members.values()],
             "name_servers": [str(hosts[name].address) for name in servers],
         }
+
+
+def name_servers_of(service: Service, estate: Estate) -> tuple[HostName, ...]:
+    """Name the hosts that hold the service's zone, first its primary.
+
+    Copies are at the operations' hosts, else at the web's, as roles/group_vars/all/services.yml has it.
+    """
+    by_group = ([host.name for host in estate.hosts.values() if group in host.groups] for group in ("ops", "web"))
+    return (service.name_server, *next((names for names in by_group if names), ()))
 
 
 def results_in(junit: str) -> list[CheckResult]:

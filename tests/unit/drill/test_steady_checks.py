@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from secondsite.app.bench import lab_of
+from secondsite.estate.load import load_estate
+from secondsite.probes.steady import name_servers_of
+
+INVENTORIES = Path(__file__).resolve().parents[3] / "inventories"
 DRTESTS = Path(__file__).resolve().parents[3] / "drtests"
 HOSTS = {"web-dc1": {"groups": ["web"]}, "vault": {"groups": ["vault", "etcd"]}}
 CHECK = 'import pytest\n\n@pytest.mark.on("{kind}")\ndef test_one(name):\n    assert name\n'
@@ -33,3 +38,19 @@ def test_a_check_is_for_the_hosts_of_its_kinds(kind: str, code: int, says: str, 
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert (done.returncode, says in done.stdout + done.stderr) == (code, True)
+
+
+@pytest.mark.parametrize(("size", "copies"), [("small", ("web-dc1", "web-dc2")), ("full", ("ops-dc1", "ops-dc2"))])
+def test_names_are_asked_where_the_estate_copies_them_to(size: str, copies: tuple[str, ...]) -> None:
+    estate = load_estate(INVENTORIES / size)
+
+    assert name_servers_of(estate.services[0], estate) == ("vault", *copies)
+
+
+def test_a_lab_has_one_name_for_its_topology_however_its_estate_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(INVENTORIES)
+    monkeypatch.setenv("SECONDSITE_STATE", str(tmp_path))
+
+    assert lab_of(load_estate(Path("small"))) == lab_of(load_estate(INVENTORIES / "small"))

@@ -2,7 +2,8 @@
 
 Written instead of psycopg_pool because that one waits longer and longer between its attempts to reconnect, so a shop
 would stay dark for seconds after its database became writable. Here every borrower that finds no live connection
-connects by itself, within its own time limit.
+connects by itself, within its own time limit. Only few connect at a time: many at once, on a busy machine, would all
+run out of time, and the next ones after them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import psycopg
 
 from .settings import Database
 
+_OPENED_AT_ONCE = 4
 _NODE = "SELECT coalesce(nullif(current_setting('secondsite.node', true), ''), host(inet_server_addr()))"
 
 
@@ -53,6 +55,7 @@ class Pool:
         self._database = database
         self._wait_s = wait_s
         self._free = asyncio.Semaphore(size)
+        self._opening = asyncio.Semaphore(_OPENED_AT_ONCE)
         self._idle: list[Link] = []
 
     @asynccontextmanager
@@ -91,12 +94,22 @@ class Pool:
         await self._close_idle()
 
     async def _live(self) -> Link:
+        return await self._idle_one() or await self._opened()
+
+    async def _idle_one(self) -> Link | None:
         while self._idle:
             link = self._idle.pop()
             if link.usable:
                 link.warnings.clear()
                 return link
             await link.connection.close()
+        return None
+
+    async def _opened(self) -> Link:
+        async with self._opening:
+            return await self._idle_one() or await self._connected()  # one may have come back meanwhile
+
+    async def _connected(self) -> Link:
         connection = await psycopg.AsyncConnection.connect(**self._database.parameters(), autocommit=True)
         try:
             row = await (await connection.execute(_NODE)).fetchone()

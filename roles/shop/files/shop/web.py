@@ -65,9 +65,14 @@ class _Shop:
         self._door_file = door_file
 
     def when_open(self, handler: Handler) -> Handler:
-        """Answer 503 while the door is not open."""
+        """Answer 503 while the door is not open, and to who waited so long that he has gone or soon will have.
+
+        Without that a shop which fell behind once would go on serving nobody: each of its answers would come too late.
+        """
 
         async def guarded(request: Request) -> JSONResponse:
+            if _waited_s(request) > self._settings.wait_s:
+                return JSONResponse({"error": "not now"}, status_code=503, headers=_BUSY)
             if door.read(self._door_file) is not Door.OPEN:
                 return JSONResponse({"error": "closed"}, status_code=503, headers=_BUSY)
             return await handler(request)
@@ -156,6 +161,14 @@ class _Shop:
 
 def _answer(words: dict[str, object], kept: Kept, status: int = 200) -> JSONResponse:
     return JSONResponse(words, status_code=status, headers={"X-Database": kept.node})
+
+
+def _waited_s(request: Request) -> float:
+    """Return how long a request stood in line since the web server took it."""
+    try:
+        return time.time() - float(request.headers.get("x-request-start", ""))
+    except ValueError:
+        return 0.0
 
 
 async def _body(request: Request, *wanted: str) -> dict[str, str]:

@@ -45,6 +45,12 @@ def _refresh(house: House, kept: Mapping[str, Kept]) -> Mapping[str, object]:
     return _status(house, kept)
 
 
+def _begin(house: House, kept: Mapping[str, Kept]) -> Mapping[str, object]:
+    """Claim what nobody ever held: only the operators know where that should be."""
+    claimed = house.begin()
+    return {**_status(house, kept), "claimed": list(claimed)}
+
+
 def _try(house: House, kept: Mapping[str, Kept], *, workload: str) -> Mapping[str, object]:
     """Try to write and take it back."""
     try:
@@ -108,6 +114,7 @@ def _ids(_: House, kept: Mapping[str, Kept], *, workload: str) -> Mapping[str, o
 _VERBS: Mapping[str, Callable[..., Mapping[str, object]]] = {
     "status": _status,
     "refresh": _refresh,
+    "begin": _begin,
     "try": _try,
     "copy": _copy,
     "hand-over": _hand_over,

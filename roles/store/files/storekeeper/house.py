@@ -137,7 +137,7 @@ class House:
     # What the quorum says
 
     def refresh(self) -> None:
-        """Read all leases now; at home, claim what nobody ever held.
+        """Read all leases now.
 
         Raises:
             Away: the quorum does not answer; what was read before ages on.
@@ -146,14 +146,22 @@ class House:
             begun = time.monotonic()
             kept = self._quorum.leases()
             leases = {name: Lease.parsed(text) for name, text in kept.items() if name in self.doors}
-            for name in self.doors:
-                if name not in leases and self.settings.home == self.settings.host and not self.memories.of(name).epoch:
-                    first = Lease(primary=self.settings.host, epoch=1)
-                    if self._quorum.swap(name, expected=None, new=first):
-                        leases[name] = first
             for name, lease in leases.items():
                 self.memories.note_epoch(name, lease.epoch)
             self._leases, self._read_at = leases, begun
+
+    def begin(self) -> tuple[str, ...]:
+        """Claim every workload that nobody ever held, read all leases now, and name what was claimed.
+
+        Raises:
+            Away: the quorum does not answer; something may have been claimed.
+        """
+        held = self._quorum.leases()
+        first = Lease(primary=self.settings.host, epoch=1)
+        fresh = [name for name in self.doors if name not in held and not self.memories.of(name).epoch]
+        claimed = tuple(name for name in fresh if self._quorum.swap(name, expected=None, new=first))
+        self.refresh()
+        return claimed
 
     def watch(self) -> None:
         """Read the leases for ever."""

@@ -26,7 +26,6 @@ class Settings:
     address: str
     port: int
     peer: Place | None
-    home: str
     root: Path
     workloads: tuple[str, ...]
     repositories: tuple[str, ...]

@@ -97,11 +97,17 @@ class Planter:
         head = f"From: drill@{self.domain}\nTo: drill@{self.domain}\nMessage-ID: <{name}@{self.domain}>\n"
         return f"{head}Subject: {name}\n\nA marker of a drill.\n".encode()
 
-    def _request(self, host: str, path: str, body: bytes) -> None:
+    def _knock(self, host: str) -> None:
+        self._reach(host).close()
+
+    def _reach(self, host: str) -> socket.socket:
         try:
-            plain = socket.create_connection((self.places[host], self.port), timeout=_TRY_S)
+            return socket.create_connection((self.places[host], self.port), timeout=_TRY_S)
         except OSError as error:
             raise NotTaken(str(error) or "no connection") from error
+
+    def _request(self, host: str, path: str, body: bytes) -> None:
+        plain = self._reach(host)
         connection = http.client.HTTPConnection(host, self.port)
         try:
             plain.settimeout(_TRY_S * 2)
@@ -120,6 +126,7 @@ class Planter:
             raise NotTaken(f"{answer.status} {said[:150].decode(errors='replace')}")
 
     def _push(self, name: str, host: str) -> None:
+        self._knock(host)  # git itself would wait for a dark host until nothing is left of the marker's time
         at = f"http.curloptResolve={host}:{self.port}:{self.places[host]}"
         url = f"https://{host}:{self.port}/git/drill.git"
         push = ["push", "--quiet", url, f"{self.commit}:refs/tags/{name}"]

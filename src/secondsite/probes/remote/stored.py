@@ -35,15 +35,20 @@ def attempt(workload: str) -> tuple[str, str]:
     return "down", str(said.get("error", "it said nothing"))
 
 
+def say(workload: str, node: str) -> None:
+    """Try once, and say what was seen."""
+    state, why = attempt(workload)
+    with _ONE_LINE_AT_A_TIME:
+        line = {"t": time.monotonic(), "node": node, "workload": workload, "state": state}
+        sys.stdout.write(json.dumps(line | ({"why": why} if why else {})) + "\n")
+        sys.stdout.flush()
+
+
 def poll(workload: str, *, node: str, every_s: float, stopping: threading.Event) -> None:
-    """Try again and again, by the clock, and say what was seen."""
+    """Try again and again, by the clock: a slow answer keeps no later try waiting, so no moment is left unwatched."""
     due = time.monotonic()
     while not stopping.is_set():
-        state, why = attempt(workload)
-        line = {"t": time.monotonic(), "node": node, "workload": workload, "state": state}
-        with _ONE_LINE_AT_A_TIME:
-            sys.stdout.write(json.dumps(line | ({"why": why} if why else {})) + "\n")
-            sys.stdout.flush()
+        threading.Thread(target=say, args=(workload, node), daemon=True).start()
         due = max(due + every_s, time.monotonic())
         stopping.wait(due - time.monotonic())
 
