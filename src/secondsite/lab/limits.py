@@ -11,7 +11,7 @@ from .model import LabSettings
 _ALWAYS = (
     "hosts boot from a golden image: their packages were on disk before the first step",
     "all hosts share this machine's kernel, clock and processors",
-    "root file systems of lab hosts keep un-synced writes over a power cut; only the database disks lose them",
+    "root file systems of lab hosts keep un-synced writes over a power cut; only the disks that hold data lose them",
 )
 _NO_ROUTING = "carriers run no routing protocol: a cut link is avoided only by the hosts next to it"
 _IN_USER_SPACE = "tunnels between datacenters run in user space: this machine's kernel has no WireGuard"
@@ -26,7 +26,7 @@ def limitations(settings: LabSettings) -> tuple[str, ...]:
     if survived:
         said.append(f"{NOT_TESTED} (on {', '.join(survived)})")
     if any(not disks.direct_io(device) for device in disks.devices_of(settings.home)):
-        said.append("database disks go through this machine's page cache: no direct I/O on the file system below")
+        said.append("the disks that hold data go through this machine's page cache: no direct I/O on the file system below")
     return tuple(said)
 
 
