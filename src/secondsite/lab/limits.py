@@ -26,7 +26,7 @@ def limitations(settings: LabSettings) -> tuple[str, ...]:
     if survived:
         said.append(f"{NOT_TESTED} (on {', '.join(survived)})")
     if any(not disks.direct_io(device) for device in disks.devices_of(settings.home)):
-        said.append("the disks that hold data go through this machine's page cache: no direct I/O on the file system below")
+        said.append("data disks go through this machine's page cache: no direct I/O on the file system below")
     return tuple(said)
 
 
