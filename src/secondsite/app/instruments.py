@@ -32,10 +32,11 @@ class Instruments:
         """Customers of the estate's service, as the tenant that drills may use."""
         estate = self.bench.estate
         (service,) = estate.services
-        if estate.drills is None:
-            raise SecondsiteError("the estate declares no terms for drills")
+        if estate.drills is None or estate.service_level is None:
+            raise SecondsiteError("the estate declares no terms for drills, or no service level")
         customer = Customer(host=customers_of(estate)[0], shop=service.dns_name, name=estate.drills.tenant)
-        return CustomerTraffic(self.bench.hands, customer, records=self.records)
+        latency = estate.service_level.latency
+        return CustomerTraffic(self.bench.hands, customer, records=self.records, latency=latency)
 
     def journeying_customer(self) -> Customer:
         """Another customer than the traffic's, so that its orders are told apart."""

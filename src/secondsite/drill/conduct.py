@@ -154,10 +154,23 @@ class Conductor:
         self.kit.view.say("the cut is proven by silence" if silence.proven else "the cut is NOT proven")
 
     def _hold_at_secondary(self) -> None:
-        seconds = self.scenario.sustained.total_seconds()
+        """Wait until customers were served well for the whole period; a bad answer begins it anew.
+
+        At most as long as it takes to know that service was not restored in time, and never so long that the return
+        home would have to be hurried.
+        """
+        seconds, clock = self.scenario.sustained.total_seconds(), self.kit.clock
         self.kit.view.phase(f"{self.scenario.target} serves customers for {seconds:.0f} s")
-        self._wait(seconds)
+        begun = clock.monotonic()
+        promised = max(one.objectives.rto.total_seconds() for one in self.estate.workloads.values())
+        latest = begun + max(seconds, min(promised + seconds, (self._deadline - begun) / 2))
+        while (until := min(latest, self._served_well_since(begun) + seconds)) > clock.monotonic():
+            self._wait(until - clock.monotonic())
         self._event("sustained")
+
+    def _served_well_since(self, begun: float) -> float:
+        bad = self.kit.traffic.tally().last_bad_due_at
+        return begun if bad is None else max(begun, bad)
 
     def _return_home(self) -> None:
         scenario, kit = self.scenario, self.kit

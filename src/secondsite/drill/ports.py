@@ -59,12 +59,17 @@ class Injector(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What the traffic generator has seen so far."""
+    """What the traffic generator has seen so far.
+
+    ``last_bad_due_at`` is when the latest request was due that got no good answer, or not within the service level's
+    latency, on the machine's monotonic clock; None while there is none.
+    """
 
     ok: int
     failed: int
     unknown: int
     last_served_by: str
+    last_bad_due_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

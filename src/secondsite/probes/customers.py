@@ -49,9 +49,13 @@ class Customer:
 class CustomerTraffic:
     """Open-loop traffic from the customers' host; every request becomes a record of kind ``requests``."""
 
-    def __init__(self, hands: Hands, customer: Customer, *, records: Records, in_flight: int = 400) -> None:
-        """Send nothing yet."""
+    def __init__(
+        self, hands: Hands, customer: Customer, *, records: Records, latency: dt.timedelta, in_flight: int = 400
+    ) -> None:
+        """Send nothing yet. ``latency`` is the service level's: a slower answer is a bad one."""
         self._hands, self._customer, self._records, self._in_flight = hands, customer, records, in_flight
+        self._latency_s = latency.total_seconds()
+        self._last_bad_due_at: float | None = None
         self._stream: Stream | None = None
         self._lock = threading.Lock()
         self._outcomes: Counter[str] = Counter()
@@ -90,6 +94,7 @@ class CustomerTraffic:
                 failed=self._outcomes["failed"],
                 unknown=self._outcomes["unknown"],
                 last_served_by=self._last_served_by,
+                last_bad_due_at=self._last_bad_due_at,
             )
 
     def stop(self) -> int | None:
@@ -113,10 +118,17 @@ class CustomerTraffic:
                 self._outcomes[str(seen.get("outcome"))] += 1
                 if seen.get("outcome") == "ok":
                     self._last_served_by = str(seen.get("web"))
+                due, answered = seen.get("t0"), seen.get("t1")
+                if isinstance(due, float) and isinstance(answered, float):
+                    self._note_quality(due, answered, ok=seen.get("outcome") == "ok")
         elif seen.get("event") == "sign-in":
             self._note_sign_in(seen.get("error"))
         elif seen.get("end") is True:
             self._end = seen
+
+    def _note_quality(self, due: float, answered: float, *, ok: bool) -> None:
+        if not ok or answered - due > self._latency_s:
+            self._last_bad_due_at = max(due, self._last_bad_due_at or due)
 
     def _note_sign_in(self, error: object) -> None:
         if error is None:

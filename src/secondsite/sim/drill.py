@@ -27,6 +27,7 @@ class SimulatedDrill:
     breaks: Mapping[str, SecondsiteError] = field(default_factory=dict)
     unsteady_at_check: int | None = None
     failing_customers: bool = False
+    suffering_s: float = 0.0  # for so long after a failover customers still get bad answers
     run_state: Mapping[str, str] = field(default_factory=dict)
     dark: set[str] = field(default_factory=set)
     held_at: set[str] = field(default_factory=set)
@@ -42,6 +43,7 @@ class SimulatedDrill:
     _polls: bool = False
     _checks: int = 0
     _now: float = 1000.0
+    _promoted_at: float | None = None
     _fault: threading.Event = field(default_factory=threading.Event)
 
     # Clock
@@ -114,7 +116,9 @@ class SimulatedDrill:
 
     def tally(self) -> Tally:
         """Count."""
-        return Tally(ok=100, failed=int(self.failing_customers), unknown=0, last_served_by="web-dc1")
+        failed = int(self.failing_customers)
+        bad = min(self._now, self._promoted_at + self.suffering_s) if self._promoted_at and self.suffering_s else None
+        return Tally(ok=100, failed=failed, unknown=0, last_served_by="web-dc1", last_bad_due_at=bad)
 
     def stop_traffic(self) -> int | None:
         """End."""
@@ -180,6 +184,7 @@ class SimulatedDrill:
         if runbook == "failover":
             self.isolated.add(origin)
             self.promoted = state == "done"
+            self._promoted_at = self._now
         elif runbook == "failback" and state == "done":
             self.isolated.discard(target)
             self.promoted = False

@@ -17,6 +17,7 @@ from secondsite.sim.drill import SimulatedDrill, TrafficOf, WritabilityOf
 ROOT = Path(__file__).parents[3]
 ESTATE = load_estate(ROOT / "inventories" / "lab")
 SCENARIO = load_scenario("site-loss", folder=ROOT / "drtests" / "scenarios", estate=ESTATE)
+SLACK_S = 2.5  # threads of the simulated world move its clock between two events
 BROKEN = ActionError("it broke", effect=Effect.UNKNOWN)
 
 
@@ -64,6 +65,32 @@ def test_a_drill_goes_from_steady_state_to_steady_state() -> None:
     order += ["failback-started", "failback-done", "traffic-stopped", "final-read", "steady-again", "cleanup-proven"]
     assert [event for event in world.events() if event in order] == order
     assert "fault-proven" in world.events()
+
+
+@pytest.mark.parametrize("suffering", [0.0, 4.0, 25.0])
+def test_the_return_waits_until_customers_were_served_well_for_the_whole_period(suffering: float) -> None:
+    world = SimulatedDrill(suffering_s=suffering)
+
+    conductor(world).conduct()
+
+    held = held_for(world)
+    sustained = SCENARIO.sustained.total_seconds()
+    assert suffering + sustained - SLACK_S <= held <= suffering + sustained + SLACK_S
+
+
+def test_when_customers_are_never_served_well_the_return_waits_no_longer_than_their_promise_asks() -> None:
+    world = SimulatedDrill(suffering_s=10_000.0)
+
+    conductor(world).conduct()
+
+    promised = max(one.objectives.rto.total_seconds() for one in ESTATE.workloads.values())
+    assert held_for(world) <= promised + SCENARIO.sustained.total_seconds() + SLACK_S
+    assert_world_is_whole(world)
+
+
+def held_for(world: SimulatedDrill) -> float:
+    at = {str(record["event"]): float(str(record["t"])) for record in reversed(world.records["events"])}
+    return at["sustained"] - at["run-ended"]
 
 
 @pytest.mark.parametrize(
