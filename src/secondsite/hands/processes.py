@@ -16,6 +16,7 @@ from ..errors import UsageError
 
 OUTPUT_LIMIT = 1 << 20
 _CHUNK = 1 << 16
+_MOST_LOOKS = 100
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -85,18 +86,35 @@ def end_marked(name: str, value: str) -> int:
     """Kill every process that was started with ``name=value`` in its environment; return how many there were.
 
     Ansible's workers leave its session, so ending the session misses them and the connections they keep open; and
-    what a killed controller left running must not act beside its successor.
+    what a killed controller left running must not act beside its successor. One that is just being started by another
+    is seen at the next look, so it is looked again until there is none.
     """
-    ended, mark = 0, f"{name}={value}"
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            carries = mark.encode() in (entry / "environ").read_bytes().split(b"\x00")
-            if carries:
-                os.kill(int(entry.name), signal.SIGKILL)
-        except OSError:  # it has ended meanwhile, or is another user's
-            continue
-        ended += carries
-    return ended
+    mark, ended = f"{name}={value}".encode(), set[int]()
+    for _ in range(_MOST_LOOKS):
+        found = {pid for pid in _pids() if mark in _environment_of(pid) and _kill(pid)}
+        ended |= found
+        if not found:
+            break
+    return len(ended)
+
+
+def _kill(pid: int) -> bool:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:  # it has ended meanwhile, or is another user's
+        return False
+    return True
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+
+
+def _environment_of(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\x00")
+    except OSError:
+        return []
 
 
 def _finish(process: subprocess.Popen[bytes], *, stdin: bytes, timeout_s: float, limit: int) -> Ended:

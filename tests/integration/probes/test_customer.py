@@ -28,6 +28,13 @@ def traffic_for(seconds: float, child: subprocess.Popen[str]) -> tuple[list[dict
     return [line for line in lines if "t0" in line], lines[-1]
 
 
+def wait_for_orders(shop: SmallShop) -> None:
+    until = time.monotonic() + 30
+    while len(shop.orders) < 10:
+        assert time.monotonic() < until, "the traffic did not begin"
+        time.sleep(0.02)
+
+
 def test_every_request_is_recorded_with_who_answered(shop: SmallShop, visit: Visit) -> None:
     requests, end = traffic_for(2.5, visit("traffic", arms=ARMS, in_flight=50))
     assert end["end"] is True
@@ -44,7 +51,7 @@ def test_what_is_read_before_any_order_is_the_account_and_the_record_says_so(sho
 
 def test_a_shop_that_never_answers_does_not_slow_its_customers_down(shop: SmallShop, visit: Visit) -> None:
     child = visit("traffic", arms=ARMS, in_flight=400, timeout_s=1)
-    time.sleep(1.0)
+    wait_for_orders(shop)
     shop.hang = threading.Event()
     requests, end = traffic_for(3, child)
     assert end["scheduled"] == len(requests) > 120
@@ -59,7 +66,7 @@ def test_a_shop_that_never_answers_does_not_slow_its_customers_down(shop: SmallS
 
 def test_what_could_not_be_sent_is_recorded_as_failed(shop: SmallShop, visit: Visit) -> None:
     child = visit("traffic", arms=ARMS, in_flight=5, timeout_s=1)
-    time.sleep(1.0)
+    wait_for_orders(shop)
     shop.hang = threading.Event()
     requests, end = traffic_for(2, child)
     assert end["scheduled"] == len(requests)
