@@ -309,8 +309,12 @@ _AGREEMENTS = ("mlkem768x25519-sha256", "curve25519-sha256")
 @functools.cache
 def _key_agreement() -> str:
     """Name the quick key agreement to try first, of those this machine's OpenSSH knows."""
-    known = run_process(["ssh", "-Q", "kex"], timeout_s=_KEYGEN_TIMEOUT_S).stdout.split()
-    return next((name for name in _AGREEMENTS if name in known), _AGREEMENTS[-1])
+    ended = run_process(["ssh", "-Q", "kex"], timeout_s=_KEYGEN_TIMEOUT_S)
+    named = [name for name in _AGREEMENTS if name in ended.stdout.split()]
+    if ended.exit_code != 0 or not named:
+        said = plain(ended.stderr) or f"it knows none of {', '.join(_AGREEMENTS)}"
+        raise ActionError(f"ssh could not say which key agreement to use: {said}", effect=Effect.NONE)
+    return named[0]
 
 
 def _keygen(argv: Sequence[str]) -> None:
