@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.end_to_end.conftest import was_starved
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "src" / "secondsite" / "measure" / "drill_result.schema.json"
 MINUTES = 12
+TRIES = 3
+"""Drills at most, when the machine under the lab is denied its processors; each is as long as the first."""
 INSTANCE = f"main{os.getpid() % 10000}"  # its own: a lab left over from a killed run must not be in the way
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(MINUTES * 60 + 120)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(TRIES * MINUTES * 60 + 120)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +56,22 @@ def drilled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drilled]:
     state = tmp_path_factory.mktemp("drill")
     cache = os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")
     environment = {**kept, "SECONDSITE_STATE": str(state), "SECONDSITE_LAB": INSTANCE, "SECONDSITE_CACHE": cache}
+    try:
+        drilled, tries = drill(environment), 1
+        while was_starved(drilled.result) and tries < TRIES:
+            drilled, tries = drill(environment), tries + 1
+        yield drilled
+    finally:
+        launch(environment, "lab", "down")
+
+
+def drill(environment: dict[str, str]) -> Drilled:
     ended = launch(environment, "drill", "run", "site-loss", "--json")
     try:
         result = json.loads(ended.stdout)
     except ValueError:
         pytest.fail(f"exit code {ended.returncode}, no JSON on standard output:\n{ended.stderr[-4000:]}")
-    yield Drilled(ended=ended, environment=environment, result=result)
-    launch(environment, "lab", "down")
+    return Drilled(ended=ended, environment=environment, result=result)
 
 
 def test_the_drill_passes_and_the_exit_code_says_so(drilled: Drilled) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from ..lab import service as lab_service
 from ..lab.faults import LabInjector
 from ..lab.limits import limitations as lab_limitations
 from ..lab.model import LabSettings
+from ..lab.processors import ProcessorTime, read_processor_time, stolen_time_limitation
 from ..measure import FILES, Verdict, exit_code, read_records, recompute, to_document
 from ..plan.load import load_plan
 from ..plan.model import Plan
@@ -109,6 +110,7 @@ class _DrillRun:
     fresh: bool
     view: View
     stop: Stop
+    _began: ProcessorTime | None = field(default=None, init=False)
 
     def carry_out(self) -> DrillEnd:
         self._provisioned()
@@ -128,6 +130,7 @@ class _DrillRun:
             view=self.view,
         )
         trouble: SecondsiteError | None = None
+        self._began = read_processor_time()
         try:
             records.write("clocks", instruments.clocks())
             self._conduct(folder, records, instruments, runs)
@@ -200,8 +203,10 @@ class _DrillRun:
         return load_plan(runbook, directory=RUNBOOKS, root=PROJECT, estate=self.estate, origin=origin, target=target)
 
     def _limitations(self) -> list[str]:
-        said = list(lab_limitations(self.lab)) if self.lab is not None else []
-        return [*said, *self.bench.limitations()]
+        if self.lab is None:
+            return list(self.bench.limitations())
+        of_machine = stolen_time_limitation(self._began, read_processor_time())
+        return [*lab_limitations(self.lab), *of_machine, *self.bench.limitations()]
 
     def _approvals(self, runs: DrillRuns) -> dict[str, object]:
         orders = self.estate.standing_orders

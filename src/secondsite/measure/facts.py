@@ -23,7 +23,7 @@ from .model import (
     Writes,
 )
 from .restoration import Restoration, answers_of, find_gaps, find_restoration, time_to_establish_absence
-from .writers import count_writers, read_on_the_single_writer, unwatched_nodes
+from .writers import count_writers, name_unwatched, read_on_the_single_writer, unwatched_stretches
 from .writes import ArmWrites, arm_writes, count_writes, too_late_to_judge
 
 SHORTEST_SILENCE = 0.5
@@ -255,7 +255,7 @@ def gather(records: Records, promised: Promised) -> Facts:
     main, control = arm_writes(records, Arm.MAIN), arm_writes(records, Arm.CONTROL)
     found = restorations(records, promised, milestones)
     proven = is_fault_proven(records, promised, milestones)
-    unwatched = unwatched_nodes(records, promised, milestones, proven=proven is True)
+    unwatched = unwatched_stretches(records, promised, milestones, proven=proven is True)
     problems = (
         *records.problems,
         *impossible_orders(milestones, records.events or ()),
@@ -291,7 +291,7 @@ def gather(records: Records, promised: Promised) -> Facts:
         fault_proven=proven,
         fencing=find_fencing(records, promised, milestones),
         max_writers=count_writers(records, milestones, unwatched),
-        unwatched=tuple(unwatched),
+        unwatched=name_unwatched(unwatched, milestones.fault_begun),
         cleanup=find_cleanup(records.events),
         problems=problems,
     )

@@ -134,12 +134,16 @@ class MarkersKept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WritabilitySample:
-    """One poll of one node."""
+    """One poll of one node.
+
+    ``standby_since``: a read-only node's answer that it has been a standby, without a break, since this instant.
+    """
 
     t: Instant
     node: str
     workload: str
     state: Writability
+    standby_since: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

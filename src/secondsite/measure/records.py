@@ -142,11 +142,16 @@ def _request(fields: Fields) -> Request:
 
 
 def _sample(fields: Fields) -> WritabilitySample:
+    t, state = fields.instant("t"), fields.word("state", Writability)
+    standby = fields.number_or_none("standby_s")
+    if standby is not None and state is not Writability.READ_ONLY:
+        raise Malformed(f"'standby_s' says for how long a node was read-only, but its state is {state.value!r}")
     return WritabilitySample(
-        t=fields.instant("t"),
+        t=t,
         node=fields.text("node"),
         workload=fields.text("workload"),
-        state=fields.word("state", Writability),
+        state=state,
+        standby_since=None if standby is None else Instant(max(0.0, t - standby)),
     )
 
 

@@ -158,7 +158,7 @@ def one_writer(facts: Facts) -> RuleResult:
         claim="No two nodes could write the same workload at the same time",
         status=status_of(None if most is None else most <= 1),
         saw=saw,
-        expected="at most 1, every node polled at least every second",
+        expected="at most 1, a node counting as a writer wherever nobody saw for over 1 s that it was none",
     )
 
 

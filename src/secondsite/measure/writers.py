@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from .milestones import Milestones
 from .model import (
@@ -79,10 +78,10 @@ def most_at_once(intervals: Sequence[Writing]) -> int:
     for workload in {interval.workload for interval in intervals}:
         mine = [interval for interval in intervals if interval.workload == workload]
         edges = sorted([(i.begin, 0, i.node) for i in mine] + [(i.end, 1, i.node) for i in mine])
-        writing: set[str] = set()
+        writing: Counter[str] = Counter()
         for _, ends, node in edges:
-            writing = writing - {node} if ends else writing | {node}
-            most = max(most, len(writing))
+            writing[node] += -1 if ends else 1
+            most = max(most, sum(count > 0 for count in writing.values()))
     return most
 
 
@@ -109,9 +108,15 @@ def _interleave(acks: Sequence[Request]) -> bool:
 
 def _unwatched(
     samples: Sequence[WritabilitySample], *, begin: Instant, end: Instant, longest: float
-) -> list[tuple[float, float]]:
-    points = [begin, *(sample.t for sample in samples if begin < sample.t < end), end]
-    return [(a, b) for a, b in pairwise(points) if b - a > longest]
+) -> list[tuple[Instant, Instant]]:
+    """Return the stretches of which no sample tells anything: neither at that instant nor, of a standby, before it."""
+    told = [(s.t if s.standby_since is None else min(s.t, s.standby_since), s.t) for s in samples]
+    until, found = begin, []
+    for since, t in sorted((max(since, begin), min(t, end)) for since, t in told if t > begin and since < end):
+        if since - until > longest:
+            found.append((until, since))
+        until = max(until, t)
+    return [*found, (until, end)] if end - until > longest else found
 
 
 def _cut_until(
@@ -131,14 +136,18 @@ def _cut_until(
     return Instant(untried[0][0]) if untried else back
 
 
-def unwatched_nodes(records: Records, promised: Promised, milestones: Milestones, *, proven: bool) -> list[str]:
-    """Name every node that, between the fault and the end of traffic, was neither polled nor proven cut for over 1 s.
+def unwatched_stretches(
+    records: Records, promised: Promised, milestones: Milestones, *, proven: bool
+) -> tuple[Writing, ...] | None:
+    """Return when, between the fault and the end of traffic, a node was neither polled nor proven cut for over 1 s.
 
-    A poll that got no answer says nothing, unless the node was proven cut.
+    A poll that got no answer says nothing, unless the node was proven cut. A standby's answer tells of the time before
+    it too: PostgreSQL never goes back to being a standby without a restart (its manual, chapter High Availability).
+    None if nobody watched at all, or not between known instants.
     """
     begin, end = milestones.fault_begun, milestones.traffic_stopped
     if begin is None or end is None or records.writability is None:
-        return ["every node"]
+        return None
     found = []
     for workload in promised.workloads:
         for node in workload.writers:
@@ -148,22 +157,37 @@ def unwatched_nodes(records: Records, promised: Promised, milestones: Milestones
             if gaps and proven and records.silence and node in records.silence.hosts:
                 back = _cut_until(mine, silence=records.silence, milestones=milestones, end=end)
                 gaps = [(max(a, back), b) for a, b in gaps if b - max(a, back) > LONGEST_UNWATCHED]
-            if gaps:
-                since, to = (t - begin for t in gaps[0])
-                found.append(f"{node} for {workload.name} from {since:+.1f} to {to:+.1f} s after the fault")
-    return found
+            found += [Writing(workload=workload.name, node=node, begin=a, end=b) for a, b in gaps]
+    return tuple(found)
 
 
-def count_writers(records: Records, milestones: Milestones, unwatched: Sequence[str]) -> int | None:
-    """Return the most nodes that could write one workload at once; None if some node went unwatched and none was seen.
+def name_unwatched(unwatched: Sequence[Writing] | None, fault: Instant | None) -> tuple[str, ...]:
+    """Say of each node that went unwatched when it first did."""
+    if unwatched is None or fault is None:
+        return ("every node",)
+    first: dict[tuple[str, str], Writing] = {}
+    for one in unwatched:
+        first.setdefault((one.node, one.workload), one)
+    return tuple(
+        f"{one.node} for {one.workload} from {one.begin - fault:+.1f} to {one.end - fault:+.1f} s after the fault"
+        for one in first.values()
+    )
 
+
+def count_writers(records: Records, milestones: Milestones, unwatched: Sequence[Writing] | None) -> int | None:
+    """Return the most nodes that could write one workload at once; None if nobody can say that there were not two.
+
+    A node that went unwatched counts as a writer meanwhile: if there is at most one even so, there was never another.
     Two writers seen are two writers, however patchy the watch was.
     """
     intervals = writing_intervals(records.writability or ())
-    most = most_at_once(intervals)
+    seen = most_at_once(intervals)
     if acknowledgements_interleave(records.requests or (), milestones.failback_started):
-        most = max(most, 2)
-    return None if most <= 1 and unwatched else most
+        seen = max(seen, 2)
+    if seen > 1 or unwatched is None:
+        return seen if seen > 1 else None
+    possible = most_at_once((*intervals, *unwatched))
+    return possible if possible <= 1 else None
 
 
 def read_on_the_single_writer(records: Records, promised: Promised, arm: Arm) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -150,7 +151,7 @@ class NodePoller:
         def take(line: Mapping[str, object]) -> None:
             t, workload, state = line.get("t"), line.get("workload"), line.get("state")
             if isinstance(t, float) and workload in known and state in STATES:
-                self._record(host, str(workload), str(state), t=t, why=line.get("why"))
+                self._record(host, str(workload), str(state), t=t, more=_more(line, str(state)))
 
         return take
 
@@ -163,13 +164,22 @@ class NodePoller:
                 for cluster in self._clusters[host]:
                     self._record(host, cluster.workload, UNREACHABLE, t=now)
 
-    def _record(self, host: HostName, workload: str, state: str, *, t: float, why: object = None) -> None:
-        line: dict[str, object] = {"t": t, "node": host, "workload": workload, "state": state}
-        if why:
-            line["why"] = str(why)[:200]
+    def _record(
+        self, host: HostName, workload: str, state: str, *, t: float, more: Mapping[str, object] | None = None
+    ) -> None:
+        line: dict[str, object] = {"t": t, "node": host, "workload": workload, "state": state, **(more or {})}
         with self._lock:
             if state != UNREACHABLE:
                 self._latest[host] = max(self._latest.get(host, t), t)
                 self._heard[host].set()
             self._states[(workload, host)] = state
             self._records.append("writability", line)
+
+
+def _more(line: Mapping[str, object], state: str) -> Mapping[str, object]:
+    """Take from a host's line what else may be recorded: why, and for how long a read-only node has been a standby."""
+    more: dict[str, object] = {"why": str(line["why"])[:200]} if line.get("why") else {}
+    standby = line.get("standby_s")
+    if state == "read-only" and isinstance(standby, float) and 0 <= standby < math.inf:
+        more["standby_s"] = standby
+    return more

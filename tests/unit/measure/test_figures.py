@@ -168,14 +168,39 @@ def test_a_cut_node_counts_as_watched_until_it_answers_again() -> None:
     assert Story().result().max_writers == 1
 
 
-def test_an_unreachable_node_that_was_not_cut_is_not_watched() -> None:
-    told = Story()
+def unreachable(told: Story, node: str, begin: float, end: float) -> Story:
     for sample in told.writability:
-        if sample["node"] == "db-dc2" and 1024 < sample["t"] < 1027:
+        if sample["node"] == node and begin < sample["t"] < end:
             sample["state"] = "unreachable"
-    result = told.result()
+    return told
+
+
+def test_an_unreachable_node_that_was_not_cut_is_not_watched() -> None:
+    result = unreachable(Story(), "db-dc1", FAILBACK + 4, FAILBACK + 6).result()
     assert result.max_writers is None
-    assert "db-dc2 for billing" in next(rule.saw for rule in result.rules if rule.id == "one-writer")
+    assert "db-dc1 for billing" in next(rule.saw for rule in result.rules if rule.id == "one-writer")
+
+
+def test_the_writer_itself_unwatched_is_still_the_only_one_while_the_others_are_seen_not_to_be() -> None:
+    assert unreachable(Story(), "db-dc2", FAULT + 4, FAULT + 7).result().max_writers == 1
+    assert unreachable(Story(), "db-dc2", FAILBACK + 4, FAILBACK + 6).result().max_writers == 1
+
+
+@pytest.mark.parametrize(("standby_s", "writers"), [(1.9, 1), (0.3, None), (None, None)])
+def test_a_standby_says_that_it_was_one_since_its_server_started(standby_s: float | None, writers: int | None) -> None:
+    told = unreachable(Story(), "db-dc1", FAILBACK + 4, FAILBACK + 6)
+    for sample in told.writability:
+        if sample["node"] == "db-dc1" and FAILBACK + 6 <= sample["t"] < FAILBACK + 6.3 and standby_s is not None:
+            sample["standby_s"] = standby_s
+    assert told.result().max_writers == writers
+
+
+def test_no_writable_node_has_been_a_standby() -> None:
+    told = Story()
+    told.writability[0] |= {"state": "writable", "standby_s": 3.0}
+    result = told.result()
+    assert [problem.file for problem in result.problems] == ["writability.jsonl"]
+    assert result.verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_drill_without_a_return_needs_none() -> None:

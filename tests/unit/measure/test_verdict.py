@@ -17,6 +17,7 @@ import secondsite.measure
 from secondsite.measure import FILES, Verdict, exit_code, read_records, recompute, to_document
 
 THIN, MARKED = thin_story(), marked_story()
+BACK = FAILBACK + 3  # from here on the returned node answers
 
 
 def story() -> Story:
@@ -133,7 +134,11 @@ def control_kept(told: Story) -> None:
 
 
 def polling_gap(told: Story) -> None:
-    told.writability = [s for s in told.writability if s["node"] != "db-dc2" or not 1025 < s["t"] < 1027]
+    told.writability = [s for s in told.writability if s["node"] != "db-dc1" or not BACK + 1 < s["t"] < BACK + 3]
+
+
+def nobody_polled(told: Story) -> None:
+    told.writability = [s for s in told.writability if not BACK + 1 < s["t"] < BACK + 3]
 
 
 def returned_host_unpolled(told: Story) -> None:
@@ -196,6 +201,7 @@ def steps_unknown(told: Story) -> None:
         (forget("traffic-stopped"), "one-writer"),
         (control_kept, "control-loss-seen"),
         (polling_gap, "one-writer"),
+        (nobody_polled, "one-writer"),
         (returned_host_unpolled, "one-writer"),
         (silence_of_half, "fault-proven"),
         (two_clocks, "one-clock"),
@@ -306,6 +312,23 @@ def test_two_writers_never_pass(begin: float, length: float) -> None:
     if seen:
         assert result.max_writers == 2
         assert result.verdict is Verdict.FAILED
+
+
+@given(st.data())
+@settings(max_examples=25, deadline=None)
+def test_leaving_out_polls_never_makes_one_writer_of_two(data: st.DataObject) -> None:
+    told = story()
+    for sample in told.writability:
+        if sample["node"] == "db-dc1" and BACK + 1 < sample["t"] < BACK + 3:
+            sample["state"] = "writable"
+    lines = told.writability
+    for _ in range(data.draw(st.integers(1, 6))):
+        begin = data.draw(st.floats(FAULT, READ))
+        end = begin + data.draw(st.floats(0.0, 30.0))
+        node = data.draw(st.sampled_from(["db-dc1", "db-dc2"]))
+        lines = [line for line in lines if line["node"] != node or not begin < line["t"] < end]
+    told.writability = lines
+    assert told.result().max_writers in {None, 2}
 
 
 @given(st.data())

@@ -2,23 +2,45 @@
 
 Every attempt is a real INSERT that is rolled back, over a local connection that is kept. The order is one line of JSON
 on standard input; each attempt is a JSON line on standard output; it stops when its standard input ends.
+
+A standby also says for how long it has been one, ``standby_s``: since its server started, because a server that was
+promoted becomes a standby again only by a restart. That closes the moments between two attempts.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
 _INSERT = "INSERT INTO secondsite.writability (node) VALUES (%s)"
 _ONE_LINE_AT_A_TIME = threading.Lock()
+_PARENT, _STARTED = 1, 19
+"""Where these stand in /proc/PID/stat behind the command's name: proc(5), fields 4 and 22."""
+
+
+def began(backend: int) -> float | None:
+    """Return when the server a backend belongs to had been started, on the monotonic clock; None if nobody can say."""
+    try:
+        server = int(_stat(backend)[_PARENT])
+        ticks = int(_stat(server)[_STARTED]) + 1
+    except (OSError, ValueError, IndexError):  # it is gone, or this is no Linux: then nothing is claimed
+        return None
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return time.monotonic() - max(age, 0.0)
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +51,7 @@ class Cluster:
     port: int
     database: str
     connection: psycopg.Connection[Any] | None = field(default=None, init=False)
+    server_began: float | None = field(default=None, init=False)
 
     def attempt(self, node: str) -> tuple[str, str]:
         """Try to write; return writable, read-only or down, and why.
@@ -38,6 +61,7 @@ class Cluster:
         try:
             if self.connection is None or self.connection.closed:
                 self.connection = self._connect()
+                self.server_began = began(self.connection.info.backend_pid)
             self.connection.execute("BEGIN")
             try:
                 self.connection.execute(_INSERT, [node])
@@ -51,6 +75,17 @@ class Cluster:
             self._drop()
             return "down", (str(error).splitlines() or [type(error).__name__])[0]
         return "writable", ""
+
+    def standby_since(self) -> float | None:
+        """Return since when this server has surely been a standby, on the monotonic clock; None if nobody can say."""
+        if self.connection is None or self.server_began is None:
+            return None
+        try:
+            row = self.connection.execute("SELECT pg_is_in_recovery()").fetchone()
+        except psycopg.Error:
+            self._drop()
+            return None
+        return self.server_began if row == (True,) else None
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(
@@ -75,7 +110,10 @@ def poll(cluster: Cluster, *, node: str, every_s: float, stopping: threading.Eve
     due = time.monotonic()
     while not stopping.is_set():
         state, why = cluster.attempt(node)
-        line = {"t": time.monotonic(), "node": node, "workload": cluster.workload, "state": state}
+        t = time.monotonic()
+        line: dict[str, object] = {"t": t, "node": node, "workload": cluster.workload, "state": state}
+        if state == "read-only" and (since := cluster.standby_since()) is not None:
+            line["standby_s"] = round(max(0.0, t - since), 6)
         with _ONE_LINE_AT_A_TIME:
             sys.stdout.write(json.dumps(line | ({"why": why} if why else {})) + "\n")
             sys.stdout.flush()
