@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime as dt
+import logging
 import select
 import shlex
 import socket
@@ -30,6 +31,9 @@ OUTPUT_LIMIT = 1 << 20
 LINE_LIMIT = 1 << 16
 _CHUNK = 1 << 15
 _CERTIFIED = "ssh-ed25519-cert-v01@openssh.com"
+
+# A connection that breaks is raised where it was used; the library's thread would print it into the view as well.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
