@@ -7,8 +7,8 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +118,7 @@ def was_starved(result: Mapping[str, Any]) -> bool:
     starved = result["verdict"] != "passed" and percent >= STARVED_PERCENT
     if starved:
         not_met = [rule["id"] for rule in result["rules"] if rule["finding"] != "satisfied"]
-        warnings.warn(f"{result['verdict']} with {percent} % of the processors denied: {not_met}", stacklevel=2)
+        sys.stderr.write(f"{result['drill']} {result['verdict']}, {percent} % of the processors denied: {not_met}\n")
     return starved
 
 

@@ -134,11 +134,12 @@ class MarkersKept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WritabilitySample:
-    """One poll of one node.
+    """One poll of one node: what it found was so at some instant from ``began`` to ``t``.
 
     ``standby_since``: a read-only node's answer that it has been a standby, without a break, since this instant.
     """
 
+    began: Instant
     t: Instant
     node: str
     workload: str

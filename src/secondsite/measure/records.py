@@ -146,7 +146,9 @@ def _sample(fields: Fields) -> WritabilitySample:
     standby = fields.number_or_none("standby_s")
     if standby is not None and state is not Writability.READ_ONLY:
         raise Malformed(f"'standby_s' says for how long a node was read-only, but its state is {state.value!r}")
+    took = fields.number_or_none("took_s") or 0.0
     return WritabilitySample(
+        began=Instant(max(0.0, t - took)),
         t=t,
         node=fields.text("node"),
         workload=fields.text("workload"),

@@ -26,7 +26,10 @@ LONGEST_UNTRIED = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writing:
-    """A node that could write, from the first to the last sample of an unbroken run of ``writable``."""
+    """A node that could write, surely, from the end of the first to the begin of the last poll that found it so.
+
+    When ``begin`` is the later one, nobody knows for how long: it could write at some instant between ``end`` and then.
+    """
 
     workload: str
     node: str
@@ -58,7 +61,7 @@ def _runs(samples: Sequence[WritabilitySample]) -> Iterator[list[WritabilitySamp
 
 
 def writing_intervals(samples: Iterable[WritabilitySample]) -> tuple[Writing, ...]:
-    """Return every unbroken run of ``writable`` samples per workload and node.
+    """Return when each node could write each workload: one interval for every unbroken run of ``writable`` samples.
 
     A poll that got no answer says nothing: it breaks a run only when the answers around it are over a second apart.
     """
@@ -66,22 +69,30 @@ def writing_intervals(samples: Iterable[WritabilitySample]) -> tuple[Writing, ..
     for sample in samples:
         by_node[sample.workload, sample.node].append(sample)
     return tuple(
-        Writing(workload=workload, node=node, begin=run[0].t, end=run[-1].t)
+        Writing(workload=workload, node=node, begin=run[0].t, end=run[-1].began)
         for (workload, node), mine in by_node.items()
         for run in _runs(sorted(mine, key=lambda item: item.t))
     )
 
 
 def most_at_once(intervals: Sequence[Writing]) -> int:
-    """Return the largest number of different nodes whose intervals for one workload share an instant."""
+    """Return the largest number of different nodes whose intervals for one workload surely share an instant."""
+    workloads = {interval.workload for interval in intervals}
+    return max((_most_at_once([i for i in intervals if i.workload == one]) for one in workloads), default=0)
+
+
+def _most_at_once(intervals: Sequence[Writing]) -> int:
+    lasting = [i for i in intervals if i.begin <= i.end]
+    edges = sorted([(i.begin, 0, i.node) for i in lasting] + [(i.end, 1, i.node) for i in lasting])
+    writing: Counter[str] = Counter()
     most = 0
-    for workload in {interval.workload for interval in intervals}:
-        mine = [interval for interval in intervals if interval.workload == workload]
-        edges = sorted([(i.begin, 0, i.node) for i in mine] + [(i.end, 1, i.node) for i in mine])
-        writing: Counter[str] = Counter()
-        for _, ends, node in edges:
-            writing[node] += -1 if ends else 1
-            most = max(most, sum(count > 0 for count in writing.values()))
+    for _, ends, node in edges:
+        writing[node] += -1 if ends else 1
+        most = max(most, sum(count > 0 for count in writing.values()))
+    for moment in intervals:
+        if moment.begin > moment.end:
+            around = {i.node for i in lasting if i.begin <= moment.end and moment.begin <= i.end}
+            most = max(most, len(around | {moment.node}))
     return most
 
 
@@ -141,8 +152,9 @@ def unwatched_stretches(
 ) -> tuple[Writing, ...] | None:
     """Return when, between the fault and the end of traffic, a node was neither polled nor proven cut for over 1 s.
 
-    A poll that got no answer says nothing, unless the node was proven cut. A standby's answer tells of the time before
-    it too: PostgreSQL never goes back to being a standby without a restart (its manual, chapter High Availability).
+    A poll that got no answer says nothing, unless the node was proven cut; nor does one that took over 1 s itself. A
+    standby's answer tells of the time before it too: PostgreSQL never goes back to being a standby without a restart
+    (its manual, chapter High Availability).
     None if nobody watched at all, or not between known instants.
     """
     begin, end = milestones.fault_begun, milestones.traffic_stopped
@@ -152,7 +164,7 @@ def unwatched_stretches(
     for workload in promised.workloads:
         for node in workload.writers:
             mine = [s for s in records.writability if s.workload == workload.name and s.node == node]
-            known = [s for s in mine if s.state is not Writability.UNREACHABLE]
+            known = [s for s in mine if s.state is not Writability.UNREACHABLE and s.t - s.began <= LONGEST_UNWATCHED]
             gaps = _unwatched(known, begin=begin, end=end, longest=LONGEST_UNWATCHED)
             if gaps and proven and records.silence and node in records.silence.hosts:
                 back = _cut_until(mine, silence=records.silence, milestones=milestones, end=end)

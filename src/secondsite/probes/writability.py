@@ -177,9 +177,10 @@ class NodePoller:
 
 
 def _more(line: Mapping[str, object], state: str) -> Mapping[str, object]:
-    """Take from a host's line what else may be recorded: why, and for how long a read-only node has been a standby."""
+    """Take what else may be recorded: why, how long the poll took, for how long a read-only node has been a standby."""
     more: dict[str, object] = {"why": str(line["why"])[:200]} if line.get("why") else {}
-    standby = line.get("standby_s")
-    if state == "read-only" and isinstance(standby, float) and 0 <= standby < math.inf:
-        more["standby_s"] = standby
+    for key in ("took_s", "standby_s") if state == "read-only" else ("took_s",):
+        seconds = line.get(key)
+        if isinstance(seconds, float) and 0 <= seconds < math.inf:
+            more[key] = seconds
     return more

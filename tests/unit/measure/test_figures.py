@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.measure.story import FAILBACK, FAULT, HELD_BACK, NODES, OPENED, Story, finding, traffic
+from tests.unit.measure.story import FAILBACK, FAULT, HANDED_BACK, HELD_BACK, NODES, OPENED, Story, finding, traffic
 
 from secondsite.measure import Verdict, read_records
 from secondsite.measure.model import Instant, Writability, WritabilitySample
@@ -195,6 +195,39 @@ def test_a_standby_says_that_it_was_one_since_its_server_started(standby_s: floa
     assert told.result().max_writers == writers
 
 
+def handed_back(told: Story, took_s: float | None) -> Story:
+    """Have one more poll of dc2 find it writable, which ends when dc1 is, as on a machine that stood still."""
+    late = {"t": HANDED_BACK + 0.7, "node": "db-dc2", "workload": "billing", "state": "writable"}
+    told.writability = [
+        s for s in told.writability if s["node"] != "db-dc2" or not HANDED_BACK <= s["t"] < HANDED_BACK + 0.7
+    ]
+    told.writability.append(late if took_s is None else late | {"took_s": took_s})
+    told.writability.sort(key=lambda sample: sample["t"])
+    return told
+
+
+@pytest.mark.parametrize(("took_s", "writers"), [(None, 2), (0.05, 2), (0.9, 1)])
+def test_a_poll_says_what_was_so_while_it_went_on_not_at_its_end(took_s: float | None, writers: int) -> None:
+    assert handed_back(Story(), took_s).result().max_writers == writers
+
+
+def test_a_poll_that_took_over_a_second_says_nothing_and_leaves_room_for_a_second_writer() -> None:
+    told = handed_back(Story(), 1.2)
+    told.writability = [
+        s for s in told.writability if s["node"] != "db-dc2" or not HANDED_BACK + 0.7 < s["t"] < HANDED_BACK + 1
+    ]
+    assert told.result().max_writers is None
+
+
+def test_one_long_poll_that_found_a_second_writer_within_the_firsts_time_is_two_writers() -> None:
+    told = Story()
+    (first,) = [
+        s for s in told.writability if s["node"] == "db-dc1" and s["t"] == FAILBACK + 5 and s["workload"] == "billing"
+    ]
+    first |= {"state": "writable", "took_s": 0.9}
+    assert told.result().max_writers == 2
+
+
 def test_no_writable_node_has_been_a_standby() -> None:
     told = Story()
     told.writability[0] |= {"state": "writable", "standby_s": 3.0}
@@ -256,7 +289,7 @@ def test_a_host_whose_power_returned_must_be_asked_until_it_answers() -> None:
 def test_no_node_is_drawn_writing_while_nobody_polled_it() -> None:
     polled = [(0.0, "writable"), (0.2, "writable"), (1.2, "unreachable"), (1.5, "down"), (1.7, "read-only")]
     samples = [
-        WritabilitySample(t=Instant(t), node="db-dc1", workload="billing", state=Writability(state))
+        WritabilitySample(began=Instant(t), t=Instant(t), node="db-dc1", workload="billing", state=Writability(state))
         for t, state in polled
     ]
     drawn = [(run.state.value, run.begin, run.end) for run in stretches(samples)]

@@ -37,9 +37,11 @@ def attempt(workload: str) -> tuple[str, str]:
 
 def say(workload: str, node: str) -> None:
     """Try once, and say what was seen."""
+    began = time.monotonic()
     state, why = attempt(workload)
+    t = time.monotonic()
     with _ONE_LINE_AT_A_TIME:
-        line = {"t": time.monotonic(), "node": node, "workload": workload, "state": state}
+        line = {"t": t, "node": node, "workload": workload, "state": state, "took_s": round(t - began, 6)}
         sys.stdout.write(json.dumps(line | ({"why": why} if why else {})) + "\n")
         sys.stdout.flush()
 

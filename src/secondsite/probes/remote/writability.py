@@ -28,7 +28,7 @@ _PARENT, _STARTED = 1, 19
 """Where these stand in /proc/PID/stat behind the command's name: proc(5), fields 4 and 22."""
 
 
-def began(backend: int) -> float | None:
+def server_began(backend: int) -> float | None:
     """Return when the server a backend belongs to had been started, on the monotonic clock; None if nobody can say."""
     try:
         server = int(_stat(backend)[_PARENT])
@@ -61,7 +61,7 @@ class Cluster:
         try:
             if self.connection is None or self.connection.closed:
                 self.connection = self._connect()
-                self.server_began = began(self.connection.info.backend_pid)
+                self.server_began = server_began(self.connection.info.backend_pid)
             self.connection.execute("BEGIN")
             try:
                 self.connection.execute(_INSERT, [node])
@@ -109,9 +109,11 @@ def poll(cluster: Cluster, *, node: str, every_s: float, stopping: threading.Eve
     """Try again and again, by the clock, and say what was seen."""
     due = time.monotonic()
     while not stopping.is_set():
+        began = time.monotonic()
         state, why = cluster.attempt(node)
         t = time.monotonic()
         line: dict[str, object] = {"t": t, "node": node, "workload": cluster.workload, "state": state}
+        line["took_s"] = round(t - began, 6)
         if state == "read-only" and (since := cluster.standby_since()) is not None:
             line["standby_s"] = round(max(0.0, t - since), 6)
         with _ONE_LINE_AT_A_TIME:
