@@ -174,6 +174,20 @@ class Cluster:
                 (name, scrypt_hash(password, os.urandom(16))),
             )
             self.changes.append(f"customer {name}")
+        self._refused(inside, "holds", "hold", self.want.get("on_hold", []))
+        self._refused(inside, "revocations", "revoke", self.want.get("revoked", []))
+
+    def _refused(self, inside: Any, table: str, change: str, names: list[str]) -> None:
+        """Put those customers there who exist only so that it can be tried whether they are refused."""
+        reason, by_whom = "always: drills try it", "provisioning"
+        for name in names:
+            insert = f"INSERT INTO secondsite.{table} (customer, reason) VALUES (%s, %s) ON CONFLICT DO NOTHING"  # noqa: S608
+            if inside.execute(insert, (name, reason)).rowcount:
+                inside.execute(
+                    "INSERT INTO secondsite.account_changes (customer, change, reason, by_whom) VALUES (%s, %s, %s, %s)",
+                    (name, change, reason, by_whom),
+                )
+                self.changes.append(f"{change} {name}")
 
     def _streams_here(self, connection: Any) -> bool:
         row = connection.execute("SELECT status FROM pg_stat_wal_receiver").fetchone()

@@ -35,18 +35,21 @@ class SmallShop:
     status: int | None = None
     hang: threading.Event | None = None
     forget_orders: bool = False
+    refused: tuple[str, ...] = ("signin drill-revoked", "orders drill-held")
 
-    def answer(self, method: str, path: str, words: dict[str, str]) -> tuple[int, dict[str, Any]]:
+    def answer(self, method: str, path: str, words: dict[str, str], token: str) -> tuple[int, dict[str, Any]]:
         if self.hang is not None:
             self.hang.wait(10)
         if self.status is not None:
             return self.status, {}
         place = path.partition("?")[0]
+        if f"{place[1:]} {words.get('customer', token)}" in self.refused:
+            return 403, {}
         if place == "/orders" and method == "POST" and not self.forget_orders:
             self.orders[words["id"]] = words["item"]
         found = self.orders.get(path.rpartition("/")[2])
         answers: dict[str, tuple[int, dict[str, Any]]] = {
-            "/signin": (200, {"token": "t", "login": 7}),
+            "/signin": (200, {"token": words.get("customer"), "login": 7}),
             "/orders": (201, {}),
             "/control": (201, {}),
             "/bills": (200, {"bills": [{"cents": 300}]}),
@@ -105,7 +108,8 @@ def shop(authority: Path) -> Iterator[SmallShop]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def _answer(self) -> None:
             raw = self.rfile.read(int(self.headers.get("content-length", 0)))
-            status, words = small.answer(self.command, self.path, json.loads(raw) if raw else {})
+            token = self.headers.get("authorization", "").rpartition(" ")[2]
+            status, words = small.answer(self.command, self.path, json.loads(raw) if raw else {}, token)
             body = json.dumps(words).encode()
             self.send_response(status)
             for name, value in {"X-Served-By": "web-x", "X-Database": "db-x", "Content-Length": len(body)}.items():

@@ -119,6 +119,23 @@ def test_a_journey_fails_when_the_order_is_not_there_afterwards(shop: SmallShop,
     assert json.loads(out)["error"] == "read the order: status 404"
 
 
+@pytest.mark.parametrize(
+    ("refused", "error"),
+    [
+        (("signin drill-revoked",), "order on hold: status 201"),
+        (("orders drill-held",), "sign in revoked: status 200"),
+    ],
+)
+def test_a_journey_fails_when_somebody_is_served_who_must_not_be(
+    shop: SmallShop, visit: Visit, refused: tuple[str, ...], error: str
+) -> None:
+    shop.refused = refused
+    child = visit("journey", within_s=0, served_by=None)
+    out, _ = child.communicate(timeout=15)
+    assert child.returncode == 1
+    assert json.loads(out)["error"] == error
+
+
 def test_a_journey_served_from_the_wrong_place_fails(visit: Visit) -> None:
     child = visit("journey", within_s=0, served_by="web-y")
     out, _ = child.communicate(timeout=15)

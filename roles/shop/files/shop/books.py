@@ -32,6 +32,10 @@ class OnHold(Exception):
     """The customer may not order."""
 
 
+class Revoked(Exception):
+    """The customer may not do anything any more."""
+
+
 class Taken(Exception):
     """The order's id belongs to another customer."""
 
@@ -55,12 +59,14 @@ class Books:
 
     async def password_hash(self, customer: str) -> Kept:
         """Return the stored hash, or None for an unknown customer."""
-        return await self._read("SELECT password_hash FROM secondsite.customers WHERE name = %s", [customer])
+        query = "SELECT password_hash FROM secondsite.customers WHERE name = %s"
+        return await self._read(query, [customer], customer=None)
 
     async def record_login(self, customer: str, address: str) -> Kept:
         """Keep time and address of a sign-in; return its number and time."""
 
         async def work(connection: AsyncConnection) -> object:
+            await _refuse_revoked(connection, customer)
             insert = "INSERT INTO secondsite.logins (customer, address) VALUES (%s, %s) RETURNING id, at::text"
             return await _one(connection, insert, [customer, address])
 
@@ -74,7 +80,15 @@ class Books:
         """
 
         async def work(connection: AsyncConnection) -> object:
-            if await _one(connection, "SELECT 1 FROM secondsite.holds WHERE customer = %s", [customer]):
+            on_hold, revoked = await _one(
+                connection,
+                "SELECT EXISTS (SELECT FROM secondsite.holds WHERE customer = %(c)s),"
+                " EXISTS (SELECT FROM secondsite.revocations WHERE customer = %(c)s)",
+                {"c": customer},
+            )
+            if revoked:
+                raise Revoked(customer)
+            if on_hold:
                 raise OnHold(customer)
             row = await _one(
                 connection,
@@ -96,6 +110,7 @@ class Books:
         return await self._read(
             "SELECT id::text, item, at::text FROM secondsite.orders WHERE id = %s AND customer = %s",
             [order_id, customer],
+            customer=customer,
         )
 
     async def bills(self, customer: str, order_id: str | None, limit: int) -> Kept:
@@ -105,6 +120,7 @@ class Books:
             " '[]') FROM (SELECT * FROM secondsite.bills WHERE customer = %(c)s"
             " AND (%(o)s::uuid IS NULL OR order_id = %(o)s::uuid) ORDER BY at DESC LIMIT %(n)s) b",
             {"c": customer, "o": order_id, "n": limit},
+            customer=customer,
         )
 
     async def customer(self, name: str) -> Kept:
@@ -115,6 +131,7 @@ class Books:
             " coalesce((SELECT json_agg(reason) FROM secondsite.holds WHERE customer = c.name), '[]')"
             " FROM secondsite.customers c WHERE c.name = %s",
             [name],
+            customer=name,
         )
 
     async def mark(self, mark_id: str) -> Kept:
@@ -142,15 +159,22 @@ class Books:
 
         return await self._bounded(draw(), late=Away("the database did not answer in time"))
 
-    async def _read(self, query: str, values: object) -> Kept:
-        """Read from the writer only: a standby's answer may be old, or may vanish."""
+    async def _read(self, query: str, values: object, *, customer: str | None) -> Kept:
+        """Read for a customer, from the writer only: a standby's answer may be old, or may vanish."""
 
         async def read() -> Kept:
             async with self._billing.link() as link:
                 await link.connection.execute("BEGIN READ ONLY")
                 try:
-                    if (await _one(link.connection, "SELECT pg_is_in_recovery()", []))[0]:
+                    standby, revoked = await _one(
+                        link.connection,
+                        "SELECT pg_is_in_recovery(), EXISTS (SELECT FROM secondsite.revocations WHERE customer = %s)",
+                        [customer],
+                    )
+                    if standby:
                         raise Away(f"{link.node} is a standby")
+                    if revoked:
+                        raise Revoked(customer)
                     return Kept(row=await _one(link.connection, query, values), node=link.node)
                 finally:
                     if not link.connection.closed:
@@ -202,6 +226,11 @@ async def _commit(link: Link) -> None:
         raise InDoubt(f"COMMIT was sent and failed: {error}") from error
     if link.warnings:
         raise InDoubt(f"COMMIT came back with a warning: {'; '.join(link.warnings)}")
+
+
+async def _refuse_revoked(connection: AsyncConnection, customer: str) -> None:
+    if await _one(connection, "SELECT 1 FROM secondsite.revocations WHERE customer = %s", [customer]):
+        raise Revoked(customer)
 
 
 async def _one(connection: AsyncConnection, query: str, values: object) -> tuple | None:

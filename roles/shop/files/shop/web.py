@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from . import door, tokens
-from .books import Books, InDoubt, Kept, OnHold, Taken
+from .books import Books, InDoubt, Kept, OnHold, Revoked, Taken
 from .door import Door
 from .pool import Away, Pool
 from .settings import DOOR, Settings, load
@@ -54,7 +54,7 @@ def application(settings: Settings, door_file: Path = DOOR) -> Starlette:
     ]
     if control is not None:
         routes.append(Route("/control", shop.when_open(shop.mark), methods=["POST"]))
-    handlers = {Away: _away, InDoubt: _in_doubt, HTTPException: _refused}
+    handlers = {Away: _away, InDoubt: _in_doubt, Revoked: _revoked, HTTPException: _refused}
     return Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
 
 
@@ -204,6 +204,11 @@ async def _away(_: Request, error: Exception) -> JSONResponse:
 async def _in_doubt(_: Request, error: Exception) -> JSONResponse:
     _log("in-doubt", error)
     return JSONResponse({"outcome": "unknown"}, status_code=202)
+
+
+async def _revoked(_: Request, error: Exception) -> JSONResponse:
+    _log("revoked", error)
+    return JSONResponse({"error": "this customer's access was revoked"}, status_code=403)
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:

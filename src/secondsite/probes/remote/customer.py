@@ -384,9 +384,14 @@ def journey(door: Door, shop: Shop, words: Mapping[str, object], password: str) 
 
 
 def _go(door: Door, shop: Shop, words: Mapping[str, object], password: str, seen: dict[str, object]) -> None:
-    token = ""
-
-    def step(name: str, method: str, path: str, accept: tuple[int, ...], body: dict[str, str] | None = None) -> Answer:
+    def step(
+        name: str,
+        method: str,
+        path: str,
+        accept: tuple[int, ...],
+        body: dict[str, str] | None = None,
+        token: str = "",
+    ) -> Answer:
         begun = time.monotonic()
         answer = door.ask(method, path, deadline=begun + shop.timeout_s, words=body, token=token)
         steps = seen["steps"]
@@ -400,19 +405,33 @@ def _go(door: Door, shop: Shop, words: Mapping[str, object], password: str, seen
             raise LookupError(f"{name}: served by {seen['served_by']}, not by {words['served_by']}")
         return answer
 
-    signed = step("sign in", "POST", "/signin", (200,), {"customer": str(words["customer"]), "password": password})
+    signed = step("sign in", "POST", "/signin", (200,), _credentials(str(words["customer"]), password))
     token, login = str(signed.words()["token"]), signed.words()["login"]
     order = str(seen["order"])
-    step("order", "POST", "/orders", (200, 201), {"id": order, "item": ITEM})
-    if step("read the order", "GET", f"/orders/{order}", (200,)).words().get("item") != ITEM:
+    step("order", "POST", "/orders", (200, 201), {"id": order, "item": ITEM}, token=token)
+    if step("read the order", "GET", f"/orders/{order}", (200,), token=token).words().get("item") != ITEM:
         raise LookupError("read the order: it is another item")
-    bills = step("read the bill", "GET", f"/bills?order={order}", (200,)).words()["bills"]
+    bills = step("read the bill", "GET", f"/bills?order={order}", (200,), token=token).words()["bills"]
     if not (isinstance(bills, list) and len(bills) == 1 and bills[0]["cents"] > 0):
         raise LookupError(f"read the bill: {bills!r} instead of one")
-    logins = step("find the login", "GET", "/customers/me", (200,)).words()["logins"]
+    logins = step("find the login", "GET", "/customers/me", (200,), token=token).words()["logins"]
     if not (isinstance(logins, list) and login in [one["id"] for one in logins]):
         raise LookupError("find the login: it was not recorded")
+    _be_refused(step, str(words["customer"]), password)
     seen["ok"] = True
+
+
+def _be_refused(step: Callable[..., Answer], customer: str, password: str) -> None:
+    """Try what the tenant's customer on hold may not do, and the one whose access was revoked."""
+    tenant = customer.partition("-")[0]
+    signed = step("sign in on hold", "POST", "/signin", (200,), _credentials(f"{tenant}-held", password))
+    order = {"id": str(uuid.uuid4()), "item": ITEM}
+    step("order on hold", "POST", "/orders", (403,), order, token=str(signed.words()["token"]))
+    step("sign in revoked", "POST", "/signin", (403,), _credentials(f"{tenant}-revoked", password))
+
+
+def _credentials(customer: str, password: str) -> dict[str, str]:
+    return {"customer": customer, "password": password}
 
 
 def _traffic(door: Door, shop: Shop, words: Mapping[str, object], password: str) -> None:
