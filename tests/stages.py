@@ -29,12 +29,13 @@ SECONDS_TO_CLEAN_UP = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One command, and where it runs."""
+    """One command, and where it runs. A patient one takes only the processor time that others leave."""
 
     name: str
     argv: tuple[str, ...]
     folder: Path = ROOT
     minutes: int = 10
+    is_patient: bool = False
 
     @property
     def is_pytest(self) -> bool:
@@ -53,8 +54,8 @@ class Outcome:
     output: str
 
 
-def tool(name: str, *argv: str) -> Stage:
-    return Stage(name=name, argv=argv)
+def tool(name: str, *argv: str, is_patient: bool = False) -> Stage:
+    return Stage(name=name, argv=argv, is_patient=is_patient, minutes=30 if is_patient else 10)
 
 
 def suite(name: str, folders: Sequence[str], marks: str, *, minutes: int = 10) -> Stage:
@@ -84,10 +85,11 @@ def full_lanes() -> list[list[Stage]]:
     """Return what may go on side by side after the fast stages: each lane has labs of its own, and waits a lot."""
     folders = [f"tests/{name}" for name in ("unit", "contract", "replay", "architecture")]
     roles = "tests/integration/roles"
+    lint = ("ansible-lint", "--offline", "--strict", "--profile", "production", "roles")
     return [
+        [tool("lint of roles", *lint, is_patient=True)],
         [suite("roles", [roles], "lab and not nightly", minutes=30)],
         [
-            tool("lint of roles", "ansible-lint", "--offline", "--strict", "--profile", "production", "roles"),
             suite("integration", ["tests/integration"], "not lab and not nightly"),
             suite("slow", folders, "slow and not lab and not nightly"),
             suite("lab", [*folders, "tests/integration", f"--ignore={roles}"], "lab and not nightly", minutes=20),
@@ -136,8 +138,9 @@ def execute(stage: Stage, extra: Sequence[str]) -> tuple[int, str]:
     environment |= {"SECONDSITE_ROLES": str(ROOT / "roles"), "ANSIBLE_LIBRARY": str(ROOT / "roles" / "library")}
     program, *rest = stage.argv
     with tempfile.TemporaryFile("w+", errors="replace") as heard:
+        before = ("nice", "-n", "10") if stage.is_patient else ()
         child = subprocess.Popen(
-            [str(BIN / program), *rest, *extra],
+            [*before, str(BIN / program), *rest, *extra],
             cwd=stage.folder,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -36,7 +36,7 @@ _ARMING_S = 1.0
 _SILENCE_S = 2.0
 _CONTROL_HELD_AT_LEAST_S = 1.0
 _HOME_AGAIN_S = 8.0
-"""How long customers are watched after the return: caches turn over, then the service must hold."""
+"""How long customers must be served well after the return: caches turn over, then the service must hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,19 +154,23 @@ class Conductor:
         self.kit.view.say("the cut is proven by silence" if silence.proven else "the cut is NOT proven")
 
     def _hold_at_secondary(self) -> None:
-        """Wait until customers were served well for the whole period; a bad answer begins it anew.
-
-        At most as long as it takes to know that service was not restored in time, and never so long that the return
-        home would have to be hurried.
-        """
-        seconds, clock = self.scenario.sustained.total_seconds(), self.kit.clock
+        seconds = self.scenario.sustained.total_seconds()
         self.kit.view.phase(f"{self.scenario.target} serves customers for {seconds:.0f} s")
+        self._watch_service(seconds)
+        self._event("sustained")
+
+    def _watch_service(self, seconds: float) -> None:
+        """Wait until customers were served well for that long; a bad answer begins it anew.
+
+        At most as long as it takes to know that service was not restored in time, and never so long that what follows
+        would have to be hurried.
+        """
+        clock = self.kit.clock
         begun = clock.monotonic()
         promised = max(one.objectives.rto.total_seconds() for one in self.estate.workloads.values())
         latest = begun + max(seconds, min(promised + seconds, (self._deadline - begun) / 2))
         while (until := min(latest, self._served_well_since(begun) + seconds)) > clock.monotonic():
             self._wait(until - clock.monotonic())
-        self._event("sustained")
 
     def _served_well_since(self, begun: float) -> float:
         bad = self.kit.traffic.tally().last_bad_due_at
@@ -185,7 +189,7 @@ class Conductor:
         ended = self._result(back)
         self._require_completed(ended)
         self._event("failback-done")
-        self._wait(_HOME_AGAIN_S)
+        self._watch_service(_HOME_AGAIN_S)
 
     def _after(self) -> None:
         self.kit.view.phase("The final read, and steady state again")

@@ -28,6 +28,7 @@ class SimulatedDrill:
     unsteady_at_check: int | None = None
     failing_customers: bool = False
     suffering_s: float = 0.0  # for so long after a failover customers still get bad answers
+    suffering_at_home_s: float = 0.0  # ... and after a return
     run_state: Mapping[str, str] = field(default_factory=dict)
     dark: set[str] = field(default_factory=set)
     held_at: set[str] = field(default_factory=set)
@@ -44,6 +45,7 @@ class SimulatedDrill:
     _checks: int = 0
     _now: float = 1000.0
     _promoted_at: float | None = None
+    _home_at: float | None = None
     _fault: threading.Event = field(default_factory=threading.Event)
 
     # Clock
@@ -117,7 +119,12 @@ class SimulatedDrill:
     def tally(self) -> Tally:
         """Count."""
         failed = int(self.failing_customers)
-        bad = min(self._now, self._promoted_at + self.suffering_s) if self._promoted_at and self.suffering_s else None
+        suffered = [
+            min(self._now, since + seconds)
+            for since, seconds in ((self._promoted_at, self.suffering_s), (self._home_at, self.suffering_at_home_s))
+            if since is not None and seconds
+        ]
+        bad = max(suffered, default=None)
         return Tally(ok=100, failed=failed, unknown=0, last_served_by="web-dc1", last_bad_due_at=bad)
 
     def stop_traffic(self) -> int | None:
@@ -188,6 +195,7 @@ class SimulatedDrill:
         elif runbook == "failback" and state == "done":
             self.isolated.discard(target)
             self.promoted = False
+            self._home_at = self._now
 
     def stop(self) -> None:
         """Release whoever waits."""

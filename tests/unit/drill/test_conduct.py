@@ -17,6 +17,7 @@ from secondsite.sim.drill import SimulatedDrill, TrafficOf, WritabilityOf
 ROOT = Path(__file__).parents[3]
 ESTATE = load_estate(ROOT / "inventories" / "lab")
 SCENARIO = load_scenario("site-loss", folder=ROOT / "drtests" / "scenarios", estate=ESTATE)
+HOME_AGAIN_S = 8.0  # as Conductor has it
 SLACK_S = 2.5  # threads of the simulated world move its clock between two events
 BROKEN = ActionError("it broke", effect=Effect.UNKNOWN)
 
@@ -86,6 +87,17 @@ def test_when_customers_are_never_served_well_the_return_waits_no_longer_than_th
     promised = max(one.objectives.rto.total_seconds() for one in ESTATE.workloads.values())
     assert held_for(world) <= promised + SCENARIO.sustained.total_seconds() + SLACK_S
     assert_world_is_whole(world)
+
+
+@pytest.mark.parametrize("suffering", [0.0, 3.0, 20.0])
+def test_traffic_goes_on_until_customers_were_served_well_at_home(suffering: float) -> None:
+    world = SimulatedDrill(suffering_at_home_s=suffering)
+
+    conductor(world).conduct()
+
+    at = {str(record["event"]): float(str(record["t"])) for record in world.records["events"]}
+    watched = at["traffic-stopped"] - at["failback-done"]
+    assert suffering + HOME_AGAIN_S - SLACK_S <= watched <= suffering + HOME_AGAIN_S + SLACK_S
 
 
 def held_for(world: SimulatedDrill) -> float:
