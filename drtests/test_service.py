@@ -14,11 +14,13 @@ Facts = dict[str, Any]
 
 
 @pytest.mark.on("customers")
-def test_customers_resolve_the_service_to_its_home(host: Host, facts: Facts, saw: Saw) -> None:
-    answer = host.check_output("getent ahostsv4 %s", facts["service"]["dns_name"])
-    addresses = sorted({line.split()[0] for line in answer.splitlines()})
-    saw(addresses)
-    assert addresses == [facts["service"]["home_address"]]
+def test_customers_resolve_every_name_to_its_home(host: Host, facts: Facts, saw: Saw) -> None:
+    found = {}
+    for name in facts["names"]:
+        answer = host.check_output("getent ahostsv4 %s", name)
+        found[name] = sorted({line.split()[0] for line in answer.splitlines()})
+    saw(found)
+    assert found == {name: [address] for name, address in facts["names"].items()}
 
 
 @pytest.mark.on("customers")

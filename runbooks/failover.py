@@ -30,6 +30,9 @@ def failover(estate: Estate, plan: PlanBuilder) -> None:
         _promote(estate, plan, workload)
     for service in estate.services:
         _redirect(estate, plan, service)
+    for named in estate.published[len(estate.services) :]:
+        _point(estate, plan, named, after=tuple(f"promote-{name}" for name in named.workloads))
+        _visit(estate, plan, named)
 
 
 def _detect_and_authorise(estate: Estate, plan: PlanBuilder) -> None:
@@ -175,8 +178,7 @@ def _promote(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
 
 
 def _redirect(estate: Estate, plan: PlanBuilder, service: Service) -> None:
-    old, new = service.members[plan.origin], service.members[plan.target]
-    before, after = str(estate.hosts[old].address), str(estate.hosts[new].address)
+    new = service.members[plan.target]
     plan.step(
         f"open-{service.name}",
         title=f"Open {service.name} at {new}",
@@ -189,18 +191,7 @@ def _redirect(estate: Estate, plan: PlanBuilder, service: Service) -> None:
         timeout=seconds(10),
         by_hand=f"On {new}: shopctl open",
     )
-    plan.step(
-        f"redirect-{service.name}",
-        title=f"Point {service.dns_name} to {plan.target}",
-        call=call("redirect", service=service.name, old=before, new=after),
-        hosts=(service.name_server,),
-        after=("confirm-fencing",),
-        guards=(_fenced(estate, plan),),
-        probe=call("redirected", service=service.name, new=after),
-        undo=call("redirect", service=service.name, old=after, new=before),
-        timeout=seconds(10),
-        by_hand=f"knsupdate on {service.name_server}: prerequisite {service.dns_name} A {before}; replace by {after}",
-    )
+    _point(estate, plan, service, after=("confirm-fencing",))
     judged = [f"promote-{name}" for name in service.workloads]
     customers = _customers(estate)
     plan.step(
@@ -212,6 +203,38 @@ def _redirect(estate: Estate, plan: PlanBuilder, service: Service) -> None:
         repeatable=True,
         timeout=seconds(30),
         by_hand=f"From {customers[0]}: sign in at https://{service.dns_name}, order, read the order and its bill.",
+    )
+
+
+def _point(estate: Estate, plan: PlanBuilder, service: Service, *, after: tuple[str, ...]) -> None:
+    """Have the name lead to the target, if it still leads to the origin."""
+    old = str(estate.hosts[service.members[plan.origin]].address)
+    new = str(estate.hosts[service.members[plan.target]].address)
+    plan.step(
+        f"redirect-{service.name}",
+        title=f"Point {service.dns_name} to {plan.target}",
+        call=call("redirect", service=service.name, old=old, new=new),
+        hosts=(service.name_server,),
+        after=after,
+        guards=(_fenced(estate, plan),),
+        probe=call("redirected", service=service.name, new=new),
+        undo=call("redirect", service=service.name, old=new, new=old),
+        timeout=seconds(10),
+        by_hand=f"knsupdate on {service.name_server}: prerequisite {service.dns_name} A {old}; replace by {new}",
+    )
+
+
+def _visit(estate: Estate, plan: PlanBuilder, named: Service) -> None:
+    customers, host = _customers(estate), named.members[plan.target]
+    plan.step(
+        f"verify-{named.name}",
+        title=f"Read {named.dns_name} as a customer does",
+        call=call("visit", service=named.name, sources=customers, served_by=host),
+        hosts=tuple(customers),
+        after=(f"redirect-{named.name}",),
+        reads_only=True,
+        timeout=seconds(30),
+        by_hand=f"From {customers[0]}: open https://{named.dns_name}/; header X-Served-By must say {host}.",
     )
 
 

@@ -232,5 +232,5 @@ def _servers(estate: Estate, known: secrets.Secrets) -> dict[str, NameServer]:
             key_name=key.name,
             secret=lambda: key.secret,
         )
-        for service in estate.services
+        for service in estate.published
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import NewType
 
@@ -290,6 +290,23 @@ class Estate:
     differences: tuple[Difference, ...] = ()
     firewall: Firewall | None = None
     routing: Routing | None = None
+
+    @property
+    def published(self) -> tuple[Service, ...]:
+        """Return everything that has a name of its own: the services, and workloads that customers read by a name.
+
+        A workload's name lies in the first service's zone, at its name server, with its time to live.
+        """
+        if not self.services:
+            return ()
+        first = self.services[0]
+        named = ((one, one.settings.get("dns_name", "")) for one in self.workloads.values())
+        own = [
+            replace(first, name=one.name, dns_name=name, members=one.members, workloads=(one.name,))
+            for one, name in named
+            if name
+        ]
+        return (*self.services, *own)
 
     def networks_of(self, site: SiteName) -> tuple[IPv4Network, ...]:
         """Return everything that must be silent when a site is fenced: its network, and its edges' transit networks."""

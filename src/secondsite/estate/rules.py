@@ -175,6 +175,19 @@ def _services(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
             )
 
 
+def _names(estate: Estate, _: Declared) -> Iterator[Contradiction]:
+    """Workloads with a name of their own: it must be one that the name servers may publish, and be told apart."""
+    services = {service.name for service in estate.services}
+    for one in estate.published[len(estate.services) :]:
+        pointer = f"/workloads/{one.name}/settings/dns_name"
+        if not one.dns_name.endswith(f".{one.zone}"):
+            yield Contradiction(pointer=pointer, what=f"is not inside the zone {one.zone}")
+        if one.dns_name in {service.dns_name for service in estate.services}:
+            yield Contradiction(pointer=pointer, what="is a service's name already")
+        if one.name in services:
+            yield Contradiction(pointer=f"/workloads/{one.name}", what="has a name of its own, and a service's name")
+
+
 def _quorum(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
     if estate.quorum is None:
         return
@@ -377,6 +390,7 @@ RULES: tuple[Callable[[Estate, Declared], Iterator[Contradiction]], ...] = (
     _workloads,
     _dependencies,
     _services,
+    _names,
     _quorum,
     _detection,
     _drills,

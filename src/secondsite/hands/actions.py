@@ -119,7 +119,7 @@ class Steps:
 
     def _service(self, arguments: Json) -> Service:
         name = word(arguments, "service")
-        return next(service for service in self.estate.services if service.name == name)
+        return next(service for service in self.estate.published if service.name == name)
 
 
 def _networks(arguments: Json) -> tuple[IPv4Network, ...]:

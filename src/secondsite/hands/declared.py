@@ -75,6 +75,13 @@ def _of_service(estate: Estate, service: Service) -> Mapping[str, object]:
         "service_home": str(home),
         "service_website_name": _website(estate) or f"www.{service.zone}",
         "service_home_address": str(estate.hosts[service.members[home]].address or ""),
+        "service_published": [
+            {
+                "name": one.dns_name,
+                "address": str(estate.hosts[one.members[estate.workloads[one.workloads[0]].home]].address or ""),
+            }
+            for one in estate.published
+        ],
         "service_tenant": estate.drills.tenant if estate.drills is not None else "",
     }
 

@@ -12,13 +12,14 @@ from ..estate.model import Estate, HostName, Service, SiteName
 from ..run.functions import ActionFrom, whole, word, words
 from ..run.model import Json
 from ..run.ports import Hands, Outcome, Registry, StepContext
-from .customers import Customer, journey
+from .customers import AUTHORITIES, Customer, journey
 from .handshakes import declared_handshakes, reasons_not_rotated, shake_hands
 from .model import Hearing, SiteLoss
 from .reach import SiteWatch, get_ready_to_try_silence, serving_hosts, targets_for, try_silence
 
 _LEAST = dt.timedelta(seconds=5)
 _RESERVE = dt.timedelta(seconds=15)
+_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Steps:
             "watch-site": ActionFrom(self._watch_site),
             "try-silence": ActionFrom(self._try_silence),
             "journey": ActionFrom(self._journey),
+            "visit": ActionFrom(self._visit),
             "handshakes": ActionFrom(self._handshakes),
             "meet-listeners": ActionFrom(self._meet_listeners),
         }
@@ -113,6 +115,32 @@ class Steps:
                 )
         return Outcome(changed=True, detail={"journeys": seen, "orders": [one["order"] for one in seen.values()]})
 
+    def _visit(self, arguments: Json, context: StepContext) -> Outcome:
+        """Ask for a name's first page from each source until the host that should serve it does, over TLS.
+
+        Raises:
+            ActionError: it did not in time; what a customer met is said.
+        """
+        service, served_by = self._service(arguments), word(arguments, "served_by")
+        until = self.clock.monotonic() + max(_LEAST, context.timeout - _RESERVE).total_seconds()
+        for source in words(arguments, "sources"):
+            while (met := self._met(HostName(source), service.dns_name)) != served_by:
+                if self.clock.monotonic() > until:
+                    what = f"a customer at {source} asked for {service.dns_name} and met {met}, not {served_by}"
+                    raise ActionError(what, effect=Effect.NONE)
+                self.clock.sleep(0.1)
+        return Outcome(changed=False, detail={"served_by": served_by})
+
+    def _met(self, source: HostName, name: str) -> str:
+        """Say which host answered, by what it says of itself; an answer that is an error is no service."""
+        argv = ["curl", "--silent", "--output", "/dev/null", "--max-time", "2", "--cacert", AUTHORITIES]
+        argv += ["--write-out", "%{http_code} %header{x-served-by}", f"https://{name}/"]
+        ended = self.hands.run(source, argv, timeout=_LEAST, accept=range(256))
+        code, _, served_by = ended.stdout.strip().partition(" ")
+        if ended.exit_code != 0:
+            return f"nobody (curl: {ended.exit_code})"
+        return served_by if served_by and code.isdigit() and int(code) < _SERVER_ERROR else f"an answer {code}"
+
     def _handshakes(self, arguments: Json, context: StepContext) -> Outcome:
         """Shake hands with every declared listener, from its peers, until all went well: some read files a while later.
 
@@ -146,7 +174,7 @@ class Steps:
 
     def _service(self, arguments: Json) -> Service:
         name = word(arguments, "service")
-        return next(service for service in self.estate.services if service.name == name)
+        return next(service for service in self.estate.published if service.name == name)
 
 
 def journey_customer(estate: Estate) -> str:

@@ -18,11 +18,21 @@ from ..checks.rules.twins import neutral_networks, neutral_words
 from ..errors import ActionError, SecondsiteError, Unreachable
 from ..estate.model import Estate, Host, HostName
 from ..run.ports import CommandResult, Hands
-from .remote.collectors import clock, database, files, names, network, routing, system, tls
+from .remote.collectors import backups, clock, database, files, names, network, routing, system, tls
 
 _LARGEST_ANSWER = 16 << 20
 _LARGEST_TOLD = 64 << 20
-_MODULES = (clock, system, files, network, tls, database, names, routing)  # a module of collectors is named here
+_MODULES = (
+    clock,
+    system,
+    files,
+    network,
+    tls,
+    database,
+    names,
+    routing,
+    backups,
+)  # a module of collectors is named here
 _ALWAYS = ("common", "network")  # others build on them
 _BOOT = """
 import json, sys, types
@@ -65,7 +75,6 @@ class Collector:
             return dict.fromkeys(wanted, Section(trouble=error.what))
 
     def _settings(self, host: Host) -> dict[str, object]:
-        services = self.estate.services
         return {
             "name": host.name,
             "address": str(host.address or ""),
@@ -74,14 +83,12 @@ class Collector:
             "networks": neutral_networks(self.estate, host),
             "roots": self.roots,
             "service_names": self._names_served(host),
-            "services": [{"dns_name": one.dns_name, "zone": one.zone} for one in services],
+            "services": [{"dns_name": one.dns_name, "zone": one.zone} for one in self.estate.published],
         }
 
     def _names_served(self, host: Host) -> list[str]:
         """Return the names by which customers ask the host: those of services, and of workloads that have one."""
-        offered = [(one.dns_name, one.members) for one in self.estate.services]
-        offered += [(one.settings.get("dns_name", ""), one.members) for one in self.estate.workloads.values()]
-        return [name for name, members in offered if name and host.name in members.values()]
+        return [one.dns_name for one in self.estate.published if host.name in one.members.values()]
 
 
 def sources(wanted: Collection[str]) -> dict[str, str]:

@@ -104,6 +104,7 @@ class EstateChecks:
                 for host in self.estate.hosts.values()
             },
             "service": self._service_facts(service, home),
+            "names": {one.dns_name: str(self.estate.hosts[one.members[home]].address) for one in self.estate.published},
             "workloads": [
                 {
                     "name": workload.name,

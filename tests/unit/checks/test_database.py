@@ -96,6 +96,20 @@ def test_a_standby_that_does_not_follow_is_found(different: dict[str, Any], expe
     assert state("RP-WALRECEIVER", cluster(), standby(**different)) is expected
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ({"writes": True, "age_s": None}, {"writes": False, "age_s": 0.2}, State.PASSED),
+        ({"writes": True, "age_s": None}, {"writes": False, "age_s": 7.0}, State.FAILED),
+        ({"writes": True, "age_s": None}, {"writes": False, "age_s": None}, State.FAILED),
+        ({"writes": False, "age_s": 0.2}, {"writes": False, "age_s": 0.2}, State.UNKNOWN),
+    ],
+)
+def test_a_time_written_now_must_arrive(first: dict[str, Any], second: dict[str, Any], expected: State) -> None:
+    told = world("heartbeat", {}, db_dc1={"5432": first}, db_dc2={"5432": second})
+    assert verdict("RP-HEARTBEAT", told).state is expected
+
+
 def test_two_writers_or_none_are_found() -> None:
     assert state("FEN-SINGLE-WRITER", cluster(), cluster()) is State.FAILED
     assert state("FEN-SINGLE-WRITER", standby(), standby()) is State.FAILED

@@ -8,13 +8,14 @@ from typing import Any
 
 from ...estate.model import Host, HostName, Workload
 from ..model import Facts, Finding, Pair, World
-from .frame import bad, estate_check, good, host_check, pair_check
+from .frame import bad, estate_check, good, host_check, pair_check, unclear
 from .parity import unlike
 
 FIX = "secondsite run provision"
 DURABLE = frozenset({"on", "remote_apply"})
 FARTHEST_BEHIND = 16 << 20
 LONGEST_SILENCE_S = 10.0
+OLDEST_HEARTBEAT_S = 5.0
 LARGEST_LAG = 16 << 20
 # What is a host's own, or depends on which of the two leads at the moment.
 _OWN = frozenset(
@@ -164,6 +165,38 @@ def wal_receiver(_: World, facts: Mapping[HostName, Facts]) -> Iterator[Finding]
                 yield bad(f"{place}: {trouble}", host) if trouble else good(f"{place} follows", host)
         if len(members) > 1 and all(not one["recovering"] for one in members.values()):
             yield bad(f"port {port}: no member follows another", *members)
+
+
+@estate_check(
+    "RP-HEARTBEAT",
+    groups="database",
+    reads="heartbeat",
+    expected=f"what a cluster's writer writes now is read at every standby, less than {OLDEST_HEARTBEAT_S:g} s old",
+    fix="on the standby: patronictl -c /etc/patroni/<scope>.yml reinit <scope> <host>",
+    commitments="C09 C12",
+    controls="DR-06 DR-17",
+    tags="database replication",
+)
+def heartbeat(_: World, facts: Mapping[HostName, Facts]) -> Iterator[Finding]:
+    """What is written arrives, whatever anybody says of a lag."""
+    members: dict[str, dict[HostName, Mapping[str, Any]]] = {}
+    for host, told in facts.items():
+        for port, one in told["heartbeat"].items():
+            members.setdefault(port, {})[host] = one
+    for port, here in members.items():
+        if not any(one["writes"] for one in here.values()):
+            yield unclear(f"port {port}: nobody could write a time", *here)
+            continue
+        for host, one in here.items():
+            if not one["writes"]:
+                yield _arrived(host, f"{host} port {port}", one["age_s"])
+
+
+def _arrived(host: HostName, place: str, age: float | None) -> Finding:
+    if age is None:
+        return bad(f"{place}: no time ever arrived", host)
+    said = f"{place}: the newest time that arrived is {float(age):.1f} s old"
+    return bad(said, host) if float(age) > OLDEST_HEARTBEAT_S else good(said, host)
 
 
 def _behind(standby: Mapping[str, Any], written: int | None) -> str:
@@ -329,6 +362,6 @@ def failover_baseline(host: Host, facts: Facts, world: World) -> Iterator[Findin
 
 
 CHECKS = (
-    *(durability, logins, single_writer, wal_receiver, collation, collation_parity, database_parity),
+    *(durability, logins, single_writer, wal_receiver, heartbeat, collation, collation_parity, database_parity),
     *(automatic_failover, failover_baseline),
 )

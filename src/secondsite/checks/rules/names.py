@@ -33,7 +33,7 @@ def _is_loopback(answer: Mapping[str, object]) -> bool:
 def serials(world: World, facts: Mapping[HostName, Facts]) -> Iterator[Finding]:
     """All name servers tell the same story."""
     authoritative = [(host, answer) for host, answer in _answers(world, facts) if answer.get("authoritative")]
-    for service in world.estate.services:
+    for service in world.estate.published:
         mine = [(host, answer) for host, answer in authoritative if answer["name"] == service.dns_name]
         yield from _compared(world, service.dns_name, mine)
 
@@ -69,7 +69,7 @@ def _compared(world: World, name: str, mine: list[tuple[HostName, Mapping[str, o
 )
 def time_to_live(world: World, facts: Mapping[HostName, Facts]) -> Iterator[Finding]:
     """A redirected name is found again in time."""
-    for service in world.estate.services:
+    for service in world.estate.published:
         shortest = min(world.estate.workloads[name].objectives.rto for name in service.workloads)
         allowed = min(service.ttl, shortest / _SHARE_OF_RTO).total_seconds()
         for host, answer in _answers(world, facts):

@@ -6,6 +6,7 @@ import json
 import re
 import ssl
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from .common import Settings, Unreadable, run
 
 _SOCKETS = Path("/var/run/postgresql")
 _TLS = "/etc/secondsite/tls"
+_HEARTBEAT_WITHIN_S = 2.5
 _QUERIES = {
     "settings": "SELECT name, setting FROM pg_settings",
     "extensions": "SELECT name, default_version FROM pg_available_extensions",
@@ -48,12 +50,7 @@ def postgres(_: Settings) -> dict[str, Any]:
 
 
 def _cluster(port: int) -> dict[str, Any]:
-    import psycopg  # noqa: PLC0415  only database hosts have it
-
-    with psycopg.connect(
-        host=str(_SOCKETS), port=port, dbname="postgres", user="postgres", autocommit=True, connect_timeout=3,
-        options="-c statement_timeout=3000", application_name="check",
-    ) as connection:  # fmt: skip
+    with _connected(port, "postgres") as connection:
         row = connection.execute(_STATE).fetchone()
         found: dict[str, Any] = json.loads(row[0]) if row else {}
         for name, query in _QUERIES.items():
@@ -62,6 +59,62 @@ def _cluster(port: int) -> dict[str, Any]:
         found["roles"] = {name: json.loads(text) for name, text in found["roles"].items()}
         found["role_settings"] = {name: json.loads(text) for name, text in found["role_settings"].items()}
     return found
+
+
+def heartbeat(settings: Settings) -> dict[str, Any]:
+    """Have each writer here write the time into its cluster, and see on each standby how old the newest time is.
+
+    All hosts are asked at once, so a standby waits a little for its writer's. The writer does not wait for the standby.
+    """
+    found: dict[str, Any] = {}
+    ports = sorted(int(path.name.rpartition(".")[2]) for path in _SOCKETS.glob(".s.PGSQL.*[0-9]"))
+    if not ports:
+        raise Unreadable(f"no cluster has a socket in {_SOCKETS}")
+    for port in ports:
+        database = _with_heartbeat(port)
+        if database:
+            found[str(port)] = _beat(port, database, str(settings["name"]))
+    return found
+
+
+def _with_heartbeat(port: int) -> str:
+    with _connected(port, "postgres") as connection:
+        query = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
+        names = [str(row[0]) for row in connection.execute(query).fetchall()]
+    for name in names:
+        with _connected(port, name) as connection:
+            if connection.execute("SELECT to_regclass('secondsite.heartbeat') IS NOT NULL").fetchone() == (True,):
+                return name
+    return ""
+
+
+def _beat(port: int, database: str, node: str) -> dict[str, Any]:
+    with _connected(port, database) as connection:
+        if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,):
+            connection.execute("SET synchronous_commit = local")  # a standby that is gone must not keep it waiting
+            connection.execute(
+                "INSERT INTO secondsite.heartbeat (node, at) VALUES (%s, clock_timestamp())"
+                " ON CONFLICT (node) DO UPDATE SET at = excluded.at",
+                [node],
+            )
+            return {"writes": True, "age_s": None}
+        until = time.monotonic() + _HEARTBEAT_WITHIN_S
+        while True:
+            query = "SELECT extract(epoch FROM clock_timestamp() - max(at))::float8 FROM secondsite.heartbeat"
+            row = connection.execute(query).fetchone()
+            age = row[0] if row else None
+            if (age is not None and age < _HEARTBEAT_WITHIN_S) or time.monotonic() > until:
+                return {"writes": False, "age_s": age}
+            time.sleep(0.1)
+
+
+def _connected(port: int, database: str) -> Any:
+    import psycopg  # noqa: PLC0415  only database hosts have it
+
+    return psycopg.connect(
+        host=str(_SOCKETS), port=port, dbname=database, user="postgres", autocommit=True, connect_timeout=3,
+        options="-c statement_timeout=3000", application_name="check",
+    )  # fmt: skip
 
 
 def patroni(settings: Settings) -> dict[str, Any]:
@@ -133,4 +186,4 @@ def logins(_: Settings) -> list[dict[str, Any]]:
     return found
 
 
-SECTIONS = {"postgres": postgres, "patroni": patroni, "quorum": quorum, "logins": logins}
+SECTIONS = {"postgres": postgres, "heartbeat": heartbeat, "patroni": patroni, "quorum": quorum, "logins": logins}
