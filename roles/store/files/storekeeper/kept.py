@@ -120,15 +120,26 @@ class Repositories(Kept):
     def __init__(self, name: str, house: House) -> None:
         super().__init__(name, house)
         self.changed: set[str] = set()
+        self.making = threading.Lock()
+        self.made: set[str] = set()
 
     def make(self, repository: str) -> Path:
-        """Return the repository's folder, made if it was not there."""
+        """Return the repository's folder, made if it was not there; it is on disk when this returns.
+
+        Git puts what is pushed on disk, but not what makes a folder a repository: a power cut soon after can leave
+        files without content, and locks that nobody holds any more. Both are mended once, before anybody uses them.
+        """
         path = self.folder / f"{repository}.git"
-        if not (path / "HEAD").exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.git("init", "--quiet", "--bare", "--initial-branch=main", str(path))
-            self.git("-C", str(path), "config", "http.receivepack", "true")
-            self.git("-C", str(path), "config", "core.fsync", "committed,reference")
+        with self.making:
+            if repository not in self.made:
+                _mend(path)
+                if not all((path / name).exists() for name in ("HEAD", "config", "objects", "refs")):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    self.git("init", "--quiet", "--bare", "--initial-branch=main", str(path))
+                    self.git("-C", str(path), "config", "http.receivepack", "true")
+                    self.git("-C", str(path), "config", "core.fsync", "committed,reference")
+                    subprocess.run(["/usr/bin/sync", "--file-system", str(path)], check=True, timeout=60)
+                self.made.add(repository)
         return path
 
     def git(self, *words: str, stdin: str = "", env: dict[str, str] | None = None) -> str:
@@ -212,6 +223,15 @@ class Repositories(Kept):
         return iter(
             sorted(ref.removeprefix("refs/tags/") for ref in self.refs("drill") if ref.startswith("refs/tags/"))
         )
+
+
+def _mend(path: Path) -> None:
+    """Remove what a power cut left of a repository that no git can use; ``git init`` makes anew what is missing."""
+    for left in (*path.glob("*.lock"), *path.glob("refs/**/*.lock")):
+        left.unlink()
+    for name in ("HEAD", "config"):
+        if (path / name).exists() and not (path / name).read_bytes().strip(b"\0 \n"):
+            (path / name).unlink()
 
 
 def folder_for_what_is_lost(root: Path, workload: str, epoch: int) -> str:
