@@ -66,8 +66,8 @@ class Steps:
         adapter.catch_up(node, leader=word(arguments, "leader"), within=context.timeout / 2)
         return Outcome(changed=False, detail={"ok": True, "saw": f"{node} follows and holds everything"})
 
-    def _verify(self, arguments: Json, _context: StepContext) -> Outcome:
-        self._adapter(arguments).verify(word(arguments, "host"))
+    def _verify(self, arguments: Json, context: StepContext) -> Outcome:
+        self._adapter(arguments).verify(word(arguments, "host"), within=context.timeout / 2)
         return Outcome(changed=False, detail={"ok": True, "saw": "a write was accepted"})
 
     def _read_writability(self, arguments: Json, _context: StepContext) -> Outcome:

@@ -249,14 +249,18 @@ class PatroniCluster:
         if self.cluster.synchronous:
             self.wait_in_sync(node, within=within)
 
-    def verify(self, node: str) -> None:
-        """Use the cluster at its leader.
+    def verify(self, node: str, *, within: dt.timedelta) -> None:
+        """Use the cluster at its leader, until that works.
 
         Raises:
-            ActionError: it refuses a write.
+            ActionError: it refused every write in that time.
         """
-        if not self.is_writable(node):
-            raise ActionError(f"{node} refuses a write to {self.cluster.scope}", effect=Effect.NONE)
+        deadline = self._monotonic() + within.total_seconds()
+        while not self.is_writable(node):
+            if self._monotonic() > deadline:
+                what = f"{node} refuses a write to {self.cluster.scope}, for {within.total_seconds():g} s"
+                raise ActionError(what, effect=Effect.NONE)
+            self._sleep(_POLL_S * 4)
 
     def writers(self) -> tuple[str, ...]:
         """Name every node that accepts a write now. A node that can't be asked raises: unknown is not *none*."""

@@ -92,11 +92,11 @@ class WorkloadAdapter(Protocol):
         """
         ...
 
-    def verify(self, node: str) -> None:
-        """Use the workload at its primary.
+    def verify(self, node: str, *, within: dt.timedelta) -> None:
+        """Use the workload at its primary until that works: a moment without an answer from the quorum is no failure.
 
         Raises:
-            ActionError: it can't be used.
+            ActionError: it could not be used in that time.
         """
         ...
 

@@ -184,14 +184,18 @@ class StoredWorkload:
                 raise ActionTimeout(f"{node} does not hold all of {self.stored.name} within {within}")
             self._sleep(_POLL_S * 4)
 
-    def verify(self, node: str) -> None:
-        """Use the workload at its primary.
+    def verify(self, node: str, *, within: dt.timedelta) -> None:
+        """Use the workload at its primary, until that works.
 
         Raises:
-            ActionError: it refuses a write.
+            ActionError: it refused every write in that time.
         """
-        if not self.is_writable(node):
-            raise ActionError(f"{node} refuses a write to {self.stored.name}", effect=Effect.NONE)
+        deadline = self._monotonic() + within.total_seconds()
+        while not self.is_writable(node):
+            if self._monotonic() > deadline:
+                what = f"{node} refuses a write to {self.stored.name}, for {within.total_seconds():g} s"
+                raise ActionError(what, effect=Effect.NONE)
+            self._sleep(_POLL_S * 4)
 
     def writers(self) -> tuple[str, ...]:
         """Name every node that accepts a write now. A node that can't be asked raises."""

@@ -51,6 +51,29 @@ def test_a_promotion_repeated_after_a_crash_changes_nothing_more() -> None:
     assert stores.lease["epoch"] == 2
 
 
+@pytest.mark.parametrize("silent_for", [0.0, 3.0])
+def test_a_moment_without_the_quorum_after_a_promotion_is_no_failure(silent_for: float) -> None:
+    stores, clock = SimulatedStores.at(OLD, NEW), Clock()
+    stored = Stored(name=stores.workload, members=(OLD, NEW), lease_hosts=(THIRD, NEW, OLD), loses_nothing=False)
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if clock.now > 100.0 + silent_for:
+            stores.silent.discard(OLD)
+
+    stores.silent.add(OLD)
+    keeper = StoredWorkload(stored, hands=stores, monotonic=clock.monotonic, sleep=sleep)
+    keeper.verify(OLD, within=dt.timedelta(seconds=7))
+    assert clock.now <= 100.0 + silent_for + 1
+
+
+def test_a_primary_that_refuses_all_the_time_is_a_failure() -> None:
+    stores = SimulatedStores.at(OLD, NEW)
+    stores.silent.add(OLD)
+    with pytest.raises(ActionError, match=r"store-dc1 refuses a write to .*, for 7 s"):
+        workload(stores).verify(OLD, within=dt.timedelta(seconds=7))
+
+
 def test_a_lease_that_somebody_else_holds_is_not_taken() -> None:
     stores = SimulatedStores.at("store-dc3", NEW)
     with pytest.raises(ActionError, match=r"held by store-dc3, not by store-dc1; nothing was changed"):

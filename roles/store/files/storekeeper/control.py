@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socketserver
@@ -28,7 +29,8 @@ def serve(house: House, kept: Mapping[str, Kept]) -> None:
                 said = _VERBS[str(words.pop("verb"))](house, kept, **words)
             except (NotNow, NotSent, Away, InDoubt, OSError, KeyError, TypeError) as error:
                 said = {"error": f"{type(error).__name__}: {error}", "in_doubt": isinstance(error, (Away, InDoubt))}
-            self.wfile.write(json.dumps(said).encode() + b"\n")
+            with contextlib.suppress(BrokenPipeError):  # who asked waited no longer
+                self.wfile.write(json.dumps(said).encode() + b"\n")
 
     with socketserver.ThreadingUnixStreamServer(str(SOCKET), Handler) as server:
         os.chmod(SOCKET, 0o660)
