@@ -35,9 +35,11 @@ class SmallShop:
     status: int | None = None
     hang: threading.Event | None = None
     forget_orders: bool = False
+    asked: int = 0
     refused: tuple[str, ...] = ("signin drill-revoked", "orders drill-held")
 
     def answer(self, method: str, path: str, words: dict[str, str], token: str) -> tuple[int, dict[str, Any]]:
+        self.asked += 1
         if self.hang is not None:
             self.hang.wait(10)
         if self.status is not None:
@@ -156,7 +158,7 @@ def visit(shop: SmallShop, tmp_path: Path) -> Iterator[Visit]:
 
     def start(verb: str, **order: object) -> subprocess.Popen[str]:
         place = {"name": "localhost", "port": shop.port, "ca_file": str(shop.folder / "ca.crt")}
-        times = {"timeout_s": order.pop("timeout_s", 2), "connect_s": 1}
+        times = {"timeout_s": order.pop("timeout_s", 2), "connect_s": order.pop("connect_s", 1)}
         words = {"shop": place | times, "tenant_file": str(tenant), "customer": "drill"} | order
         child = subprocess.Popen(
             [sys.executable, "-I", "-u", str(SCRIPTS / "customer.py"), verb],

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from .conftest import SmallShop, Visit
 
+PATIENT = {"in_flight": 400, "timeout_s": 20, "connect_s": 20}  # however busy the machine is, the shop answers in time
 ARMS = [
     {"arm": "main", "kind": "write", "rate": 20},
     {"arm": "control", "kind": "write", "rate": 10},
@@ -23,20 +25,26 @@ ARMS = [
 
 def traffic_for(seconds: float, child: subprocess.Popen[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     time.sleep(seconds)
-    out, _ = child.communicate(timeout=15)  # closes its standard input: that is how it is told to stop
+    out, _ = child.communicate(timeout=60)  # closes its standard input: that is how it is told to stop
     lines = [json.loads(line) for line in out.splitlines()]
     return [line for line in lines if "t0" in line], lines[-1]
 
 
-def wait_for_orders(shop: SmallShop) -> None:
-    until = time.monotonic() + 30
-    while len(shop.orders) < 10:
-        assert time.monotonic() < until, "the traffic did not begin"
+def wait_until(seen: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not seen():
+        assert time.monotonic() < until, "the traffic did not come so far"
         time.sleep(0.02)
 
 
+def wait_for_orders(shop: SmallShop) -> None:
+    wait_until(lambda: len(shop.orders) >= 10)
+
+
 def test_every_request_is_recorded_with_who_answered(shop: SmallShop, visit: Visit) -> None:
-    requests, end = traffic_for(2.5, visit("traffic", arms=ARMS, in_flight=50))
+    child = visit("traffic", arms=ARMS, **PATIENT)
+    wait_until(lambda: len(shop.orders) >= 30)
+    requests, end = traffic_for(0, child)
     assert end["end"] is True
     assert end["scheduled"] == end["recorded"] == len(requests) > 50
     assert {(one["web"], one["db"], one["address"]) for one in requests} == {("web-x", "db-x", "127.0.0.1")}
@@ -45,7 +53,9 @@ def test_every_request_is_recorded_with_who_answered(shop: SmallShop, visit: Vis
 
 
 def test_what_is_read_before_any_order_is_the_account_and_the_record_says_so(shop: SmallShop, visit: Visit) -> None:
-    requests, _ = traffic_for(1, visit("traffic", arms=[{"arm": "main", "kind": "read", "rate": 20}], in_flight=50))
+    child = visit("traffic", arms=[{"arm": "main", "kind": "read", "rate": 20}], **PATIENT)
+    wait_until(lambda: shop.asked >= 10)
+    requests, _ = traffic_for(0, child)
     assert {(one["id"], one["outcome"]) for one in requests} == {("own account", "ok")}
 
 
@@ -85,10 +95,11 @@ def test_what_could_not_be_sent_is_recorded_as_failed(shop: SmallShop, visit: Vi
 def test_outcomes_are_what_the_shop_said(
     shop: SmallShop, visit: Visit, status: int, outcomes: set[tuple[str, str]]
 ) -> None:
-    child = visit("traffic", arms=ARMS, in_flight=50)
-    time.sleep(1.0)
-    shop.status = status
-    requests, _ = traffic_for(1.5, child)
+    child = visit("traffic", arms=ARMS, **PATIENT)
+    wait_for_orders(shop)
+    shop.status, before = status, shop.asked
+    wait_until(lambda: shop.asked >= before + 50)
+    requests, _ = traffic_for(0, child)
     counted = Counter((one["kind"], one["outcome"]) for one in requests if one["error"] == f"status {status}")
     assert set(counted) == outcomes
 
@@ -96,7 +107,7 @@ def test_outcomes_are_what_the_shop_said(
 def test_a_customer_who_cannot_sign_in_says_why_and_sends_nothing(shop: SmallShop, visit: Visit) -> None:
     shop.status = 503
     child = visit("traffic", arms=ARMS, in_flight=50)
-    time.sleep(1.5)
+    wait_until(lambda: shop.asked >= 2)
     out, _ = child.communicate(timeout=15)
     lines = [json.loads(line) for line in out.splitlines()]
     assert {line["error"] for line in lines[:-1]} == {"status 503"}
