@@ -134,7 +134,7 @@ def test_an_armed_command_begins_before_it_is_fed_and_each_arming_serves_one_run
 
     def work(hands: SshHands) -> list[str]:
         hands.arm("vault", command)
-        time.sleep(0.2)
+        time.sleep(1.0)
         after = hands.run("vault", ["sh", "-c", "echo $$"], timeout=LONG).stdout
         fed = hands.run("vault", command, stdin="fed\n", timeout=LONG).stdout.split()
         fresh = hands.run("vault", command, stdin="fresh\n", timeout=LONG).stdout.split()
@@ -149,7 +149,7 @@ def test_an_armed_command_that_ended_meanwhile_is_started_anew(using: Using[str]
     def work(hands: SshHands) -> str:
         hands.run("vault", ["rm", "-f", "/run/armed-once"], timeout=LONG)
         hands.arm("vault", command)
-        time.sleep(0.5)
+        time.sleep(2.0)
         return hands.run("vault", command, stdin="fed\n", timeout=LONG).stdout.strip()
 
     assert using(work) == "fed"
