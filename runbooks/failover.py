@@ -31,7 +31,7 @@ def failover(estate: Estate, plan: PlanBuilder) -> None:
     for service in estate.services:
         _redirect(estate, plan, service)
     for named in estate.published[len(estate.services) :]:
-        _point(estate, plan, named, after=("confirm-fencing", *(f"promote-{name}" for name in named.workloads)))
+        _point(estate, plan, named, after=tuple(f"promote-{name}" for name in named.workloads))
         _visit(estate, plan, named)
 
 

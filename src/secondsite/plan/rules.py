@@ -26,12 +26,21 @@ def dependency_order(steps: Sequence[Step]) -> tuple[Step, ...]:
     return tuple(by_name[name] for name in sorter.static_order())
 
 
+def awaited(step: Step) -> frozenset[str]:
+    """Name what a step waits for: the steps it comes after, and the readings its guards look at.
+
+    The latter lie before it anyway. But a run that is resumed makes readings again, and then the steps between them and
+    this one may have come out well already.
+    """
+    return frozenset(step.after).union(*(guard.on for guard in step.guards))
+
+
 def due_steps(plan: Plan, *, settled: Collection[str], begun: Collection[str]) -> tuple[Step, ...]:
     """Return every step not begun whose predecessors all came out well (``settled``)."""
     return tuple(
         step
         for step in plan.steps
-        if step.name not in begun and step.name not in settled and all(name in settled for name in step.after)
+        if step.name not in begun and step.name not in settled and all(name in settled for name in awaited(step))
     )
 
 
@@ -40,11 +49,11 @@ class Frontier:
 
     def __init__(self, plan: Plan, *, settled: Collection[str] = ()) -> None:
         """Begin with the steps that already came out well."""
-        self._waits_for = {step.name: {name for name in step.after if name not in settled} for step in plan.steps}
+        self._waits_for = {step.name: {name for name in awaited(step) if name not in settled} for step in plan.steps}
         self._followers: dict[str, list[Step]] = {}
         self._settled = set(settled)
         for step in plan.steps:
-            for name in step.after:
+            for name in awaited(step):
                 self._followers.setdefault(name, []).append(step)
         self.first = tuple(s for s in plan.steps if s.name not in self._settled and not self._waits_for[s.name])
 
