@@ -12,11 +12,13 @@ from secondsite.plan import (
     call,
     catch_up_by_hand,
     guard,
+    point_name,
     read_writability_by_hand,
     rebuild_by_hand,
     runbook,
     seconds,
     switch_by_hand,
+    visit_name,
 )
 
 
@@ -46,8 +48,8 @@ def failback(estate: Estate, plan: PlanBuilder) -> None:
     for service in estate.services:
         _customers_home(estate, plan, service)
     for named in estate.published[len(estate.services) :]:
-        _point(estate, plan, named, after=tuple(f"switch-{name}" for name in named.workloads))
-        _visit(estate, plan, named)
+        point_name(estate, plan, named, after=tuple(f"switch-{name}" for name in named.workloads))
+        visit_name(plan, named, customers=_customers(estate))
 
 
 def _require_unwritable(plan: PlanBuilder, workload: Workload) -> None:
@@ -147,7 +149,7 @@ def _switch_home(plan: PlanBuilder, workload: Workload, *, services: tuple[Servi
 
 def _customers_home(estate: Estate, plan: PlanBuilder, service: Service) -> None:
     new, old = service.members[plan.target], service.members[plan.origin]
-    _point(estate, plan, service, after=(f"open-{service.name}",))
+    point_name(estate, plan, service, after=(f"open-{service.name}",))
     customers = _customers(estate)
     plan.step(
         f"verify-{service.name}",
@@ -169,37 +171,6 @@ def _customers_home(estate: Estate, plan: PlanBuilder, service: Service) -> None
         undo=call("open-service", service=service.name, host=old),
         timeout=seconds(10),
         by_hand=f"On {old}: shopctl close",
-    )
-
-
-def _point(estate: Estate, plan: PlanBuilder, service: Service, *, after: tuple[str, ...]) -> None:
-    """Have the name lead home, if it still leads to the origin."""
-    old = str(estate.hosts[service.members[plan.origin]].address)
-    new = str(estate.hosts[service.members[plan.target]].address)
-    plan.step(
-        f"redirect-{service.name}",
-        title=f"Point {service.dns_name} to {plan.target}",
-        call=call("redirect", service=service.name, old=old, new=new),
-        hosts=(service.name_server,),
-        after=after,
-        probe=call("redirected", service=service.name, new=new),
-        undo=call("redirect", service=service.name, old=new, new=old),
-        timeout=seconds(10),
-        by_hand=f"knsupdate on {service.name_server}: prerequisite {service.dns_name} A {old}; replace by {new}",
-    )
-
-
-def _visit(estate: Estate, plan: PlanBuilder, named: Service) -> None:
-    customers, host = _customers(estate), named.members[plan.target]
-    plan.step(
-        f"verify-{named.name}",
-        title=f"Read {named.dns_name} as a customer does",
-        call=call("visit", service=named.name, sources=customers, served_by=host),
-        hosts=tuple(customers),
-        after=(f"redirect-{named.name}",),
-        reads_only=True,
-        timeout=seconds(30),
-        by_hand=f"From {customers[0]}: open https://{named.dns_name}/; header X-Served-By must say {host}.",
     )
 
 

@@ -13,11 +13,13 @@ from secondsite.plan import (
     call,
     gate,
     guard,
+    point_name,
     promote_by_hand,
     read_lease_by_hand,
     runbook,
     seconds,
     verify_by_hand,
+    visit_name,
 )
 
 
@@ -31,8 +33,9 @@ def failover(estate: Estate, plan: PlanBuilder) -> None:
     for service in estate.services:
         _redirect(estate, plan, service)
     for named in estate.published[len(estate.services) :]:
-        _point(estate, plan, named, after=tuple(f"promote-{name}" for name in named.workloads))
-        _visit(estate, plan, named)
+        promoted = tuple(f"promote-{name}" for name in named.workloads)
+        point_name(estate, plan, named, after=promoted, guards=(_fenced(estate, plan),))
+        visit_name(plan, named, customers=_customers(estate))
 
 
 def _detect_and_authorise(estate: Estate, plan: PlanBuilder) -> None:
@@ -191,7 +194,7 @@ def _redirect(estate: Estate, plan: PlanBuilder, service: Service) -> None:
         timeout=seconds(10),
         by_hand=f"On {new}: shopctl open",
     )
-    _point(estate, plan, service, after=("confirm-fencing",))
+    point_name(estate, plan, service, after=("confirm-fencing",), guards=(_fenced(estate, plan),))
     judged = [f"promote-{name}" for name in service.workloads]
     customers = _customers(estate)
     plan.step(
@@ -203,38 +206,6 @@ def _redirect(estate: Estate, plan: PlanBuilder, service: Service) -> None:
         repeatable=True,
         timeout=seconds(30),
         by_hand=f"From {customers[0]}: sign in at https://{service.dns_name}, order, read the order and its bill.",
-    )
-
-
-def _point(estate: Estate, plan: PlanBuilder, service: Service, *, after: tuple[str, ...]) -> None:
-    """Have the name lead to the target, if it still leads to the origin."""
-    old = str(estate.hosts[service.members[plan.origin]].address)
-    new = str(estate.hosts[service.members[plan.target]].address)
-    plan.step(
-        f"redirect-{service.name}",
-        title=f"Point {service.dns_name} to {plan.target}",
-        call=call("redirect", service=service.name, old=old, new=new),
-        hosts=(service.name_server,),
-        after=after,
-        guards=(_fenced(estate, plan),),
-        probe=call("redirected", service=service.name, new=new),
-        undo=call("redirect", service=service.name, old=new, new=old),
-        timeout=seconds(10),
-        by_hand=f"knsupdate on {service.name_server}: prerequisite {service.dns_name} A {old}; replace by {new}",
-    )
-
-
-def _visit(estate: Estate, plan: PlanBuilder, named: Service) -> None:
-    customers, host = _customers(estate), named.members[plan.target]
-    plan.step(
-        f"verify-{named.name}",
-        title=f"Read {named.dns_name} as a customer does",
-        call=call("visit", service=named.name, sources=customers, served_by=host),
-        hosts=tuple(customers),
-        after=(f"redirect-{named.name}",),
-        reads_only=True,
-        timeout=seconds(30),
-        by_hand=f"From {customers[0]}: open https://{named.dns_name}/; header X-Served-By must say {host}.",
     )
 
 

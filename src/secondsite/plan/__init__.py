@@ -17,6 +17,7 @@ from .manual import (
     verify_by_hand,
 )
 from .model import Call, Gate, Guard, Intent, Plan, Step
+from .naming import point_name, visit_name
 
 __all__ = [
     "Call",
@@ -40,6 +41,7 @@ __all__ = [
     "catch_up_by_hand",
     "gate",
     "guard",
+    "point_name",
     "promote_by_hand",
     "read_lease_by_hand",
     "read_writability_by_hand",
@@ -49,4 +51,5 @@ __all__ = [
     "seconds",
     "switch_by_hand",
     "verify_by_hand",
+    "visit_name",
 ]

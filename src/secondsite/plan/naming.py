@@ -1,0 +1,44 @@
+"""Steps that move a name and then read it as customers do: the same in a failover and in a return."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..estate.model import Estate, Service
+from .builder import PlanBuilder, call, seconds
+from .model import Guard
+
+
+def point_name(
+    estate: Estate, plan: PlanBuilder, service: Service, *, after: tuple[str, ...], guards: Sequence[Guard] = ()
+) -> None:
+    """Have the service's name lead to the target, if it still leads to the origin."""
+    old = str(estate.hosts[service.members[plan.origin]].address)
+    new = str(estate.hosts[service.members[plan.target]].address)
+    plan.step(
+        f"redirect-{service.name}",
+        title=f"Point {service.dns_name} to {plan.target}",
+        call=call("redirect", service=service.name, old=old, new=new),
+        hosts=(service.name_server,),
+        after=after,
+        guards=guards,
+        probe=call("redirected", service=service.name, new=new),
+        undo=call("redirect", service=service.name, old=new, new=old),
+        timeout=seconds(10),
+        by_hand=f"knsupdate on {service.name_server}: prerequisite {service.dns_name} A {old}; replace by {new}",
+    )
+
+
+def visit_name(plan: PlanBuilder, named: Service, *, customers: Sequence[str]) -> None:
+    """Read the first page under the name from the customers' side, once the name was moved."""
+    host = named.members[plan.target]
+    plan.step(
+        f"verify-{named.name}",
+        title=f"Read {named.dns_name} as a customer does",
+        call=call("visit", service=named.name, sources=list(customers), served_by=host),
+        hosts=tuple(customers),
+        after=(f"redirect-{named.name}",),
+        reads_only=True,
+        timeout=seconds(30),
+        by_hand=f"From {customers[0]}: open https://{named.dns_name}/; header X-Served-By must say {host}.",
+    )
