@@ -45,6 +45,7 @@ def is_module(path: Path) -> bool:
     return path.name != "__main__.py" and all((folder / "__init__.py").is_file() for folder in rooms)
 
 
+@pytest.mark.slow  # as long as all other tests of the shape together
 def test_each_module_imports_alone_with_warnings_as_errors() -> None:
     names = [module_name(path) for path in SOURCES if is_module(path)]
     assert len(names) > len(SOURCES) / 2
