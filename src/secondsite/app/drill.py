@@ -6,7 +6,7 @@ import contextlib
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from ..drill.conduct import Kit as DrillKit
 from ..drill.load import load_scenario
 from ..drill.model import Scenario
 from ..drill.ports import View
-from ..errors import JournalError, Refused, SecondsiteError, Unreachable
-from ..estate.model import Estate, SiteName
+from ..errors import JournalError, Refused, SecondsiteError, Unreachable, UsageError
+from ..estate.model import Estate, SiteKind, SiteName, StandingOrderReference
 from ..evidence import Identity, seal, sha256
 from ..lab import service as lab_service
 from ..lab.faults import LabInjector
@@ -53,16 +53,30 @@ class DrillEnd:
     trouble: SecondsiteError | None
 
 
-def run_drill(estate: Estate, name: str, *, view: View, stop: Stop, keep: bool) -> DrillEnd:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direction:
+    """From which site to which a drill is asked to go."""
+
+    origin: SiteName
+    target: SiteName
+
+
+def run_drill(
+    estate: Estate, name: str, *, view: View, stop: Stop, keep: bool, direction: Direction | None = None
+) -> DrillEnd:
     """Conduct the drill of that name and return how it ended. A lab is started for it, and removed unless ``keep``.
 
+    With a direction, operations are moved to its origin first if they are at its target, and back at the end.
+
     Raises:
-        UsageError: no such scenario, or the machine lacks something; nothing was done.
+        UsageError: no such scenario or site, or the machine lacks something; nothing was done.
         ConfigError: the scenario does not fit the estate; nothing was done.
         LockHeld: another run is under way.
         KeyboardInterrupt: a person stopped it; the faults were taken back and the record kept.
     """
     scenario = load_scenario(name, folder=SCENARIOS, estate=estate)
+    if direction is not None:
+        scenario = _directed(scenario, direction, estate)
     lab, store = lab_of(estate), run_store(estate)
     with (
         store.session(purpose=f"drill {name}") as session,
@@ -72,6 +86,7 @@ def run_drill(estate: Estate, name: str, *, view: View, stop: Stop, keep: bool) 
         return _DrillRun(
             estate=estate,
             scenario=scenario,
+            is_directed=direction is not None,
             bench=bench,
             store=store,
             session=session,
@@ -80,6 +95,21 @@ def run_drill(estate: Estate, name: str, *, view: View, stop: Stop, keep: bool) 
             view=view,
             stop=stop,
         ).carry_out()
+
+
+def _directed(scenario: Scenario, direction: Direction, estate: Estate) -> Scenario:
+    datacenters = sorted(name for name, site in estate.sites.items() if site.kind is SiteKind.DATACENTER)
+    strange = [name for name in (direction.origin, direction.target) if name not in datacenters]
+    if strange or direction.origin == direction.target:
+        what = (
+            f"{strange[0]!r} is no datacenter of this estate; there are: {', '.join(datacenters)}"
+            if strange
+            else f"--from and --to are both {direction.origin}"
+        )
+        raise UsageError(
+            what, not_done="no drill was begun", next_step=f"secondsite drill run {scenario.name} --from SITE --to SITE"
+        )
+    return scenario.directed(origin=direction.origin, target=direction.target)
 
 
 @contextlib.contextmanager
@@ -103,6 +133,7 @@ def _lab_up(lab: LabSettings | None, *, view: View, keep: bool) -> Iterator[bool
 class _DrillRun:
     estate: Estate
     scenario: Scenario
+    is_directed: bool
     bench: Bench
     store: RunStore
     session: Session
@@ -115,6 +146,8 @@ class _DrillRun:
     def carry_out(self) -> DrillEnd:
         self._provisioned()
         self._connected()
+        if self.is_directed and self._serving_site() == self.scenario.target:
+            self.scenario = replace(self.scenario, begins_at=self.scenario.target)
         sign_standing_orders(self.bench, self.scenario, plan_for=self._plan, view=self.view)
         identities = signing_identities(self.bench)
         folder = self.session.new_folder(self.scenario.name)
@@ -159,6 +192,15 @@ class _DrillRun:
         if silent:
             what = "; ".join(f"{host}: {why}" for host, why in sorted(silent.items()))
             raise Unreachable(f"runbooks can't log in: {what}", not_done="no fault was injected")
+
+    def _serving_site(self) -> SiteName | None:
+        """Return the site that leads every workload, or None when no one site does; the checks will say more then."""
+        leads: set[SiteName | None] = set()
+        for name, adapter in self.bench.adapters.items():
+            leader = adapter.lease().leader
+            members = self.estate.workloads[name].members
+            leads.add(next((site for site, host in members.items() if host == leader), None))
+        return leads.pop() if len(leads) == 1 else None
 
     def _conduct(self, folder: RunFolder, records: RecordFolder, instruments: Instruments, runs: DrillRuns) -> None:
         kit = DrillKit(
@@ -209,17 +251,23 @@ class _DrillRun:
         return [*lab_limitations(self.lab), *of_machine, *self.bench.limitations()]
 
     def _approvals(self, runs: DrillRuns) -> dict[str, object]:
+        order = self._order()
+        signed = self.bench.orders.document(order) if order is not None else None
+        return {"standing_order": signed, "approvals": runs.approvals()}
+
+    def _order(self) -> StandingOrderReference | None:
+        """Return the standing order for this drill's runbook and direction, if the estate declares one."""
+        asked = (self.scenario.runbook, self.scenario.origin, self.scenario.target)
         orders = self.estate.standing_orders
-        order = self.bench.orders.document(orders[0]) if orders else None
-        return {"standing_order": order, "approvals": runs.approvals()}
+        return next((one for one in orders if (one.runbook, one.origin, one.target) == asked), None)
 
     def _judged(self, folder: RunFolder, identities: list[Identity], trouble: SecondsiteError | None) -> DrillEnd:
         shutil.copytree(self.estate.directory, folder.path / "estate", dirs_exist_ok=True)
         files = {name: (folder.records / name).read_bytes() for name in FILES if (folder.records / name).exists()}
         result = recompute(read_records(files))
-        for order in self.estate.standing_orders:
-            if (signed := self.bench.orders.path_of(order)).exists():
-                shutil.copyfile(signed, folder.path / "standing-order.json")
+        order = self._order()
+        if order is not None and (signed := self.bench.orders.path_of(order)).exists():
+            shutil.copyfile(signed, folder.path / "standing-order.json")
         bundle = seal(folder.path, identities, names=_EVIDENCE)
         manifest = (folder.path / "evidence" / "manifest.json").read_bytes()
         sealed = Seal(

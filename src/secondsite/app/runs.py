@@ -13,6 +13,7 @@ from ..estate.model import SiteName
 from ..plan.model import Plan, Step
 from ..run.model import RunResult, StepRecord, StepState, Transition
 from ..run.stop import Stop
+from ..store.folders import RunFolder
 from ..store.runs import Session
 from .bench import Bench
 
@@ -46,19 +47,33 @@ class DrillRuns:
     _ended: list[tuple[Plan, RunResult, list[Transition]]] = field(default_factory=list, init=False)
 
     def run(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
-        """Carry a run to its end and say how it ended."""
-        plan = self.plan_for(runbook, origin, target)
-        folder = self.session.begin(plan)
-        self.plans.mkdir(exist_ok=True)
-        shutil.copyfile(folder.path / "plan.json", self.plans / f"{folder.id}.json")
+        """Carry a run to its end, record its steps, and say how it ended."""
+        plan, folder = self._begun(runbook, origin, target)
         seen: list[Transition] = []
         watch = _Watch(plan=plan, records=self.records, view=self.view, seen=seen)
         result = self.session.start(folder, self.bench.crew(watch), stop=self._stop)
         self._ended.append((plan, result, seen))
         for line in step_lines(plan, result, seen):
             self.records.append("steps", line)
-        why = "; ".join([*result.reasons, *_troubles(result)])
-        return RunEnd(number=folder.number, name=runbook, state=result.state.value, why=why)
+        return _end_of(folder, runbook, result)
+
+    def move(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
+        """Carry a run to its end that is no part of what is measured, and say how it ended."""
+        plan, folder = self._begun(runbook, origin, target)
+        titles = {step.name: step.title for step in plan.steps}
+
+        def tell(transition: Transition, /) -> None:
+            if transition.state in _ENDED_WELL:
+                self.view.say(f"{runbook}: {titles[transition.step]}")
+
+        return _end_of(folder, runbook, self.session.start(folder, self.bench.crew(tell), stop=self._stop))
+
+    def _begun(self, runbook: str, origin: SiteName, target: SiteName) -> tuple[Plan, RunFolder]:
+        plan = self.plan_for(runbook, origin, target)
+        folder = self.session.begin(plan)
+        self.plans.mkdir(exist_ok=True)
+        shutil.copyfile(folder.path / "plan.json", self.plans / f"{folder.id}.json")
+        return plan, folder
 
     def stop(self) -> None:
         """Ask the run in flight to start no further step."""
@@ -158,6 +173,11 @@ def _told(record: StepRecord) -> str:
     if record.result is None:
         return "; ".join(record.reasons)
     return record.result.error or "; ".join(record.reasons) or str(dict(record.result.detail))
+
+
+def _end_of(folder: RunFolder, runbook: str, result: RunResult) -> RunEnd:
+    why = "; ".join([*result.reasons, *_troubles(result)])
+    return RunEnd(number=folder.number, name=runbook, state=result.state.value, why=why)
 
 
 def _troubles(result: RunResult) -> Iterator[str]:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ..drill.load import load_scenario, scenario_names
 from ..errors import UsageError
+from ..estate.model import SiteName
 from ..run.stop import Stop
 from ..store.clock import SystemClock
 from .terminal import clean, emit, emit_json, estate_option, json_option, say
@@ -54,13 +55,26 @@ def list_scenarios(*, estate: Path, as_json: bool) -> None:
 @estate_option
 @json_option
 @click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
-def run_scenario(*, scenario: str, estate: Path, as_json: bool, keep: bool) -> int:
+@click.option("--from", "origin", metavar="SITE", help="Site that is lost. [default: the scenario's]")
+@click.option("--to", "target", metavar="SITE", help="Site that takes over. [default: the scenario's]")
+def run_scenario(
+    *, scenario: str, estate: Path, as_json: bool, keep: bool, origin: str | None, target: str | None
+) -> int:
     """Run a drill: inject a fault, let the runbooks answer it, measure, and judge.
 
-    On the lab it sets up everything it needs and removes the lab afterwards. It asks nothing.
+    On the lab it sets up everything it needs and removes the lab afterwards. It asks nothing. With --from and --to,
+    operations are moved to the site that is to be lost first, if they are at the other one, and back at the end.
     """
     from ..app.bench import estate as load_estate  # noqa: PLC0415  as above
-    from ..app.drill import run_drill  # noqa: PLC0415
+    from ..app.drill import Direction, run_drill  # noqa: PLC0415
+
+    if (origin is None) != (target is None):
+        raise UsageError(
+            "a direction needs --from SITE and --to SITE",
+            not_done="no drill was begun",
+            next_step=f"secondsite drill run {scenario} --from dc2 --to dc1",
+        )
+    direction = Direction(origin=SiteName(origin), target=SiteName(target)) if origin and target else None
 
     loaded = load_estate(estate)
     monotonic = SystemClock().monotonic
@@ -68,7 +82,7 @@ def run_scenario(*, scenario: str, estate: Path, as_json: bool, keep: bool) -> i
     view = LiveView(monotonic, title=f"drill {scenario}") if live else PlainView(monotonic)
     stop = Stop()
     with view, stop.on_signals():
-        ended = run_drill(loaded, scenario, view=view, stop=stop, keep=keep)
+        ended = run_drill(loaded, scenario, view=view, stop=stop, keep=keep, direction=direction)
     if as_json:
         emit_json(ended.document)
     else:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..errors import MeasurementError, Refused, SecondsiteError
-from ..estate.model import Estate, WorkloadName
+from ..estate.model import Estate, SiteName, WorkloadName
 from .model import Scenario
 from .ports import (
     Clock,
@@ -66,6 +66,7 @@ class Conductor:
     stopping: Callable[[], bool]
     promised: Mapping[str, object]
     _cut: bool = field(default=False, init=False)
+    _is_away: bool = field(default=False, init=False)
     _deadline: float = field(default=0.0, init=False)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=2), init=False)
 
@@ -100,6 +101,9 @@ class Conductor:
             self._clean_up()
 
     def _before(self) -> None:
+        if self.scenario.begins_at is not None:
+            self._move(origin=self.scenario.begins_at, target=self.scenario.origin)
+            self._is_away = True
         self.kit.view.phase("Steady state")
         self._require_steady("steady", phase="before")
         self.kit.view.phase("Customers arrive")
@@ -199,6 +203,17 @@ class Conductor:
         self._event("final-read")
         self.kit.writability.stop()
         self._require_steady("steady-again", phase="after")
+        if self.scenario.begins_at is not None:
+            self._move(origin=self.scenario.origin, target=self.scenario.begins_at)
+            self._is_away = False
+
+    def _move(self, *, origin: SiteName, target: SiteName) -> None:
+        """Move operations while nothing is wrong: they were elsewhere than at the site that is to be lost."""
+        self.kit.view.phase(f"Operations move from {origin} to {target}")
+        runs, runbook = self.kit.runs, self.scenario.return_runbook
+        ended = self._result(self._pool.submit(runs.move, runbook, origin=origin, target=target))
+        self._require_completed(ended)
+        self._event("moved", detail=f"operations moved from {origin} to {target}")
 
     def _clean_up(self) -> None:
         self._stop_instruments()
@@ -208,6 +223,8 @@ class Conductor:
                 undo()
             except SecondsiteError as error:
                 left.append(str(error))
+        if self._is_away:
+            left.append(f"operations were moved to {self.scenario.origin} for this drill and not brought back")
         left += [*self.kit.injector.leftovers(), *self.kit.replication.held(), *self.kit.isolation.in_force()]
         self._event("cleanup-proven", detail={"left": left})
 

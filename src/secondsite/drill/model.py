@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..estate.model import SiteName, WorkloadName
 
@@ -41,7 +41,8 @@ class Scenario:
     """One drill, as data: what is done to the estate, in which direction, and how long things are watched.
 
     ``hold_for`` is how long the control arm's replication is held back before the fault; ``sustained`` how long
-    customers must be served within the service level for restoration to count.
+    customers must be served within the service level for restoration to count. ``begins_at`` is where operations are
+    before the drill, when that is not the origin: they are moved to the origin first, and back at the end.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Scenario:
     sustained: dt.timedelta
     maximum: dt.timedelta
     digest: str
+    begins_at: SiteName | None = None
 
     def __post_init__(self) -> None:
         """Refuse a scenario that can't be meant."""
@@ -67,3 +69,12 @@ class Scenario:
             raise ValueError(f"origin and target are both {self.origin}")
         if self.warm_up + self.hold_for + self.sustained >= self.maximum:
             raise ValueError("warm_up, hold and sustained together exceed the maximum duration")
+
+    def directed(self, *, origin: SiteName, target: SiteName) -> Scenario:
+        """Return the same scenario from one site to another: what it does to its origin, it does to that one.
+
+        Raises:
+            ValueError: both are the same site.
+        """
+        swapped = {self.origin: origin, self.target: target}
+        return replace(self, origin=origin, target=target, fault_site=swapped.get(self.fault_site, self.fault_site))

@@ -226,7 +226,11 @@ class Runs(Protocol):
     """Runs of runbooks."""
 
     def run(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
-        """Carry a run to its end and say how it ended."""
+        """Carry a run to its end, record its steps, and say how it ended."""
+        ...
+
+    def move(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
+        """Carry a run to its end that is no part of what is measured, and say how it ended."""
         ...
 
     def stop(self) -> None:

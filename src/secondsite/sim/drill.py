@@ -34,6 +34,7 @@ class SimulatedDrill:
     held_at: set[str] = field(default_factory=set)
     isolated: set[str] = field(default_factory=set)
     promoted: bool = False
+    serves_at: str = "dc1"
     stopped: bool = False
     records: dict[str, list[Mapping[str, object]]] = field(default_factory=dict)
     documents: dict[str, object] = field(default_factory=dict)
@@ -138,7 +139,8 @@ class SimulatedDrill:
         """Check; the world is steady only when nothing is dark or held."""
         self._moment("check")
         self._checks += 1
-        steady = not self.dark and not self.held_at and self._checks != self.unsteady_at_check
+        healthy = not self.dark and not self.held_at and self.serves_at == home
+        steady = healthy and self._checks != self.unsteady_at_check
         state = "passed" if steady else "failed"
         return [CheckResult(id="world", state=state, saw=f"dark {sorted(self.dark)}", expected=f"all well at {home}")]
 
@@ -186,15 +188,27 @@ class SimulatedDrill:
         self._change_by(runbook, state, origin=origin, target=target)
         return RunEnd(number=1, name=f"{runbook} {origin}->{target}", state=state, why="")
 
+    def move(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
+        """Move operations, from where they are and in a world without a fault."""
+        self._moment(f"move-to-{target}")
+        if self.dark or self.isolated or self.serves_at != origin:
+            raise ImpossibleWorld(f"operations at {self.serves_at} were to be moved from {origin}")
+        state = self.run_state.get(f"move-to-{target}", "done")
+        if state == "done":
+            self.serves_at = target
+        return RunEnd(number=1, name=f"{runbook} {origin}->{target}", state=state, why="")
+
     def _change_by(self, runbook: str, state: str, *, origin: SiteName, target: SiteName) -> None:
         """A failover isolates and then promotes; one that does not complete gets as far as isolating."""
         if runbook == "failover":
             self.isolated.add(origin)
             self.promoted = state == "done"
+            self.serves_at = target if self.promoted else self.serves_at
             self._promoted_at = self._now
         elif runbook == "failback" and state == "done":
             self.isolated.discard(target)
             self.promoted = False
+            self.serves_at = target
             self._home_at = self._now
 
     def stop(self) -> None:

@@ -12,6 +12,7 @@ from secondsite.cli.main import main
 
 INVENTORIES = Path(__file__).resolve().parents[3] / "inventories"
 LAB, SMALL = INVENTORIES / "lab", INVENTORIES / "small"
+DRILL = ("drill", "run", "site-loss")
 PLAN = ("plan", "failover", "--from", "dc1", "--to", "dc2")
 
 
@@ -79,6 +80,10 @@ def test_with_json_a_poisoned_inventory_is_a_document(estate: Path, capsys: pyte
         pytest.param(["plan", "failover", "--from", "dc1"], "", id="no direction"),
         pytest.param(["plan", "failover", "--frm", "dc1"], "--frm", id="unknown option"),
         pytest.param(["drill", "run", "moon-loss"], "moon-loss", id="unknown scenario"),
+        pytest.param([*DRILL, "--from", "dc2"], "--from SITE and --to SITE", id="half a direction"),
+        pytest.param([*DRILL, "--from", "dc2", "--to", "mars"], "there are: dc1, dc2", id="drill to an unknown site"),
+        pytest.param([*DRILL, "--from", "vault", "--to", "dc1"], "no datacenter", id="drill of what is no datacenter"),
+        pytest.param([*DRILL, "--from", "dc2", "--to", "dc2"], "both dc2", id="drill from a site to itself"),
         pytest.param([*PLAN, "--estate", "/nowhere"], "/nowhere/estate.yml", id="no estate"),
     ],
 )

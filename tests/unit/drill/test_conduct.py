@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,25 @@ import pytest
 
 from secondsite.drill.conduct import Conductor, Kit
 from secondsite.drill.load import load_scenario
+from secondsite.drill.model import Scenario
 from secondsite.errors import ActionError, Effect, Refused, SecondsiteError
 from secondsite.estate.load import load_estate
+from secondsite.estate.model import SiteName
 from secondsite.sim.drill import SimulatedDrill, TrafficOf, WritabilityOf
 
 ROOT = Path(__file__).parents[3]
-ESTATE = load_estate(ROOT / "inventories" / "lab")
+ESTATE = load_estate(ROOT / "inventories" / "small")
 SCENARIO = load_scenario("site-loss", folder=ROOT / "drtests" / "scenarios", estate=ESTATE)
 HOME_AGAIN_S = 8.0  # as Conductor has it
+DC1, DC2 = SiteName("dc1"), SiteName("dc2")
+REVERSED = replace(SCENARIO.directed(origin=DC2, target=DC1), begins_at=DC1)
 SLACK_S = 2.5  # threads of the simulated world move its clock between two events
 BROKEN = ActionError("it broke", effect=Effect.UNKNOWN)
 
 
-def conductor(world: SimulatedDrill, *, stop: threading.Event | None = None) -> Conductor:
+def conductor(
+    world: SimulatedDrill, *, stop: threading.Event | None = None, scenario: Scenario = SCENARIO
+) -> Conductor:
     kit = Kit(
         clock=world,
         injector=world,
@@ -36,7 +43,7 @@ def conductor(world: SimulatedDrill, *, stop: threading.Event | None = None) -> 
         writability=WritabilityOf(world),
     )
     return Conductor(
-        scenario=SCENARIO,
+        scenario=scenario,
         estate=ESTATE,
         kit=kit,
         stopping=(stop or threading.Event()).is_set,
@@ -203,3 +210,47 @@ def test_what_can_not_be_taken_back_is_named() -> None:
     left = world.records["events"][-1]["detail"]
     assert isinstance(left, dict)
     assert any("web-dc1 has no power" in item for item in left["left"])
+
+
+def test_the_other_way_round_everything_is_done_to_the_other_site() -> None:
+    assert (REVERSED.origin, REVERSED.target, REVERSED.fault_site) == (DC2, DC1, DC2)
+    assert SCENARIO.directed(origin=DC1, target=DC2) == SCENARIO
+    with pytest.raises(ValueError, match="both dc1"):
+        SCENARIO.directed(origin=DC1, target=DC1)
+
+
+def test_operations_are_moved_to_the_site_that_is_to_be_lost_and_back_where_they_were() -> None:
+    world = SimulatedDrill()
+
+    conductor(world, scenario=REVERSED).conduct()
+
+    assert_world_is_whole(world)
+    assert world.serves_at == "dc1"
+    moves = [moment for moment in world.done if moment.startswith(("move-to-", "cut-", "run-"))]
+    assert sorted(moves) == ["cut-power", "move-to-dc1", "move-to-dc2", "run-failback", "run-failover"]
+    assert (moves[0], moves[-1]) == ("move-to-dc2", "move-to-dc1")
+    detail = next(record["detail"] for record in world.records["events"] if record["event"] == "fault-begun")
+    assert "db-dc2" in str(detail)
+    assert "db-dc1" not in str(detail)
+
+
+def test_nothing_is_injected_when_operations_could_not_be_moved() -> None:
+    world = SimulatedDrill(run_state={"move-to-dc2": "failed"})
+
+    with pytest.raises(SecondsiteError, match="failed"):
+        conductor(world, scenario=REVERSED).conduct()
+
+    assert "cut-power" not in world.done
+    assert world.serves_at == "dc1"
+
+
+@pytest.mark.parametrize(
+    "world", [SimulatedDrill(unsteady_at_check=1), SimulatedDrill(run_state={"move-to-dc1": "failed"})]
+)
+def test_operations_that_were_not_brought_back_are_named(world: SimulatedDrill) -> None:
+    with pytest.raises(SecondsiteError):
+        conductor(world, scenario=REVERSED).conduct()
+
+    left = world.records["events"][-1]["detail"]
+    assert isinstance(left, dict)
+    assert left["left"] == ["operations were moved to dc2 for this drill and not brought back"]
