@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 CODE = ("src", "tests", "runbooks", "drtests", "benchmarks", "docs")
-HALF = ["tests/unit/checks", "tests/unit/estate", "tests/unit/probes"]
+HALF = [f"tests/unit/{room}" for room in ("checks", "estate", "measure", "probes")]
 QUICK = "not lab and not slow and not nightly"
 SHOWN_LINES = 60
 SECONDS_TO_CLEAN_UP = 60
@@ -72,7 +72,7 @@ def fast_stages() -> list[Stage]:
     typed = [folder for folder in ("src", "tests", "runbooks") if folder in code]
     return [
         tool("types", "mypy", *typed),
-        suite("unit: estate and checks", HALF, QUICK, minutes=4),
+        suite("unit: what is judged", HALF, QUICK, minutes=4),
         suite("unit: the rest", ["tests/unit", *(f"--ignore={folder}" for folder in HALF)], QUICK, minutes=4),
         suite("contract and shape", ["tests/contract", "tests/replay", "tests/architecture"], QUICK, minutes=4),
         tool("import layers", "lint-imports", "--no-cache"),
