@@ -64,7 +64,7 @@ def main() -> int:
         one = Path(folder) / "one.yml"
         one.write_text(ONE_HOST, encoding="utf-8")
         single = [start_once(one, Path(folder) / "one", cache) for _ in range(times)]
-        nine = [start_once(PROJECT / "inventories/lab/lab.yml", Path(folder) / "nine", cache) for _ in range(times)]
+        nine = [start_once(PROJECT / "inventories/small/lab.yml", Path(folder) / "nine", cache) for _ in range(times)]
     alone, all_nine = (statistics.median(start.seconds for start in starts) for starts in (single, nine))
     slowest, memory = max(start.seconds for start in nine), max(start.memory_mib for start in nine)
     figures = [

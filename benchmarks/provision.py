@@ -1,7 +1,8 @@
 """How long provisioning takes, against ansible-playbook with pipelining and 16 forks on the same roles, in one run.
 
 Each side gets a fresh lab and state. Ours counts first contact and convergence; the baseline logs in as root with the
-bootstrap key, so it is spared first contact. Run as root:
+bootstrap key, so it is spared first contact. Run as root; SECONDSITE_ESTATE names another estate than the
+lab's, such as inventories/small with nine hosts instead of seventeen:
 
     PYTHONPATH=src python benchmarks/provision.py [--rounds N]
 """
@@ -36,11 +37,14 @@ from secondsite.lab.netns import enter_control
 from secondsite.probes.ship import scripts
 
 ROOT = Path(__file__).resolve().parents[1]
-INVENTORY = ROOT / "inventories" / "lab"
+INVENTORY = Path(os.environ.get("SECONDSITE_ESTATE", ROOT / "inventories" / "lab")).absolute()
 INSTANCE = "bprov"
 LIMIT = dt.timedelta(minutes=20)
 GOAL_RATIO = 2.0
-GOAL_AGAIN_S = 15.0
+FEW_HOSTS = 9
+GOAL_FIRST_S = 120.0
+GOAL_AGAIN_S = {True: 15.0, False: 30.0}
+"""By whether there are few hosts. Provisioning few for the first time has no goal in seconds, only the ratio."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,15 +188,21 @@ SIDES: Mapping[str, Callable[[Path], Mapping[str, object]]] = {"ours": ours, "ba
 
 def report(took: Mapping[str, Took]) -> int:
     us, them = took["ours"], took["baseline"]
+    hosts = len(load_estate(INVENTORY).hosts)
+    are_few = hosts <= FEW_HOSTS
+    is_fast = them.first_s / us.first_s >= GOAL_RATIO and (are_few or us.first_s <= GOAL_FIRST_S)
+    again_s = GOAL_AGAIN_S[are_few]
     figures = [
-        _figure("provisioning, bare hosts to serving", us.first_s, them.first_s, met=them.first_s / us.first_s >= 2),
-        _figure("again with nothing to change", us.again_s, them.again_s, met=us.again_s <= GOAL_AGAIN_S),
+        _figure(f"provisioning {hosts} bare hosts to serving", us.first_s, them.first_s, met=is_fast),
+        _figure("again with nothing to change", us.again_s, them.again_s, met=us.again_s <= again_s),
     ]
-    goals = (f"{GOAL_RATIO:g} x", f"{GOAL_AGAIN_S:g} s")
-    print(f"{'what':<38} {'ours':>8} {'ansible-playbook':>17} {'ratio':>7} {'goal':>6}  met")
+    goals = (f"{GOAL_RATIO:g} x" + ("" if are_few else f", {GOAL_FIRST_S:g} s"), f"{again_s:g} s")
+    print(f"{'what':<38} {'ours':>8} {'ansible-playbook':>17} {'ratio':>7} {'goal':>11}  met")
     for figure, goal in zip(figures, goals, strict=True):
         figure["goal"] = goal
-        line = f"{figure['what']:<38} {figure['value']:>6} s {figure['baseline']:>15} s {figure['ratio']:>6}x {goal:>6}"
+        line = (
+            f"{figure['what']:<38} {figure['value']:>6} s {figure['baseline']:>15} s {figure['ratio']:>6}x {goal:>11}"
+        )
         print(f"{line}  {'yes' if figure['met'] else 'NO'}")
     print(f"again: {us.changed_again} of {us.tasks} tasks changed something (baseline: {them.changed_again})")
     figures.append(

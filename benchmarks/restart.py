@@ -124,7 +124,7 @@ def send_traffic(folder: Path) -> int:
     """Send the drill's traffic and polls until the standard input ends."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    estate = load_estate(ROOT / "inventories" / "lab")
+    estate = load_estate(ROOT / "inventories" / "small")
     scenario = load_scenario("site-loss", folder=SCENARIOS, estate=estate)
     with open_bench(estate) as bench:
         instruments = Instruments(bench=bench, records=RecordFolder(folder))

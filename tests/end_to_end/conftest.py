@@ -162,6 +162,7 @@ def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     state = tmp_path_factory.mktemp("planted")
     cache = os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")
     environment = {**kept, "SECONDSITE_STATE": str(state), "SECONDSITE_LAB": INSTANCE, "SECONDSITE_CACHE": cache}
+    environment |= {"SECONDSITE_ESTATE": str(ROOT / "inventories" / "small")}  # nine hosts are restored in a moment
     estate = Estate(state=state, environment=environment)
     try:
         for words in (("lab", "up"), ("run", "provision"), ("lab", "save", SAVE)):

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.lab
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = 6
 SETTLED_WITHIN_S = 120.0
-ESTATE = load_estate(ROOT / "inventories" / "lab")
+ESTATE = load_estate(ROOT / "inventories" / "small")
 SABOTAGES = load_sabotages(ROOT / "drtests" / "sabotages", checks=CHECKS)
 IDS = sorted(name for name, one in SABOTAGES.items() if target(one, ESTATE) is not None)
 DECISIVE = ["N01", "D01", "T01", "T02", "R18", "F01"]

@@ -18,7 +18,7 @@ from .terminal import DEFAULT_ESTATE, emit, emit_json, json_option, say
 
 _FAILED = 3
 STATES = Path("/var/lib/secondsite")
-SIZES = {size: DEFAULT_ESTATE.with_name(size) for size in ("full", "small")}
+SIZES = {"full": DEFAULT_ESTATE, "small": DEFAULT_ESTATE.with_name("small")}
 _CONSOLE = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",

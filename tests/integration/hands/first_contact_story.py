@@ -38,10 +38,10 @@ PLAYBOOK = """\
 
 class Story:
     def __init__(self, root: Path, state: Path, cache: Path, instance: str) -> None:
-        lab = LabSettings(instance=instance, state=state, cache=cache, topology=root / "inventories/lab/lab.yml")
+        lab = LabSettings(instance=instance, state=state, cache=cache, topology=root / "inventories/small/lab.yml")
         enter_control(lab)
         self.state = state
-        self.hosts = list(load_estate(root / "inventories/lab").hosts.values())
+        self.hosts = list(load_estate(root / "inventories/small").hosts.values())
         self.ghost = replace(self.hosts[0], name=HostName("ghost"), management=IPv4Address("198.19.0.99"))
         known = lab.known_hosts.read_text()
         pins = state / "pins"

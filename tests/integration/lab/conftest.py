@@ -39,7 +39,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabSettings]:
         instance=f"labtest{os.getpid() % 10000}",
         state=state,
         cache=CACHE,
-        topology=PROJECT / "inventories" / "lab" / "lab.yml",
+        topology=PROJECT / "inventories" / "small" / "lab.yml",
     )
     yield chosen
     service.down(chosen)

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = ROOT / "roles"
-ESTATES = ("small", "full")  # a role is tried on the first of them that has all its hosts
+ESTATES = ("small", "lab")  # a role is tried on the first of them that has all its hosts
 LAST = ("access",)  # it closes the doors by which the others come in
 SECONDS = 300
 STANDING: dict[str, set[str]] = {}  # by state directory of a lab: the roles that were tried there, and stand
@@ -84,7 +84,7 @@ def environment_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 
 def in_due_time(role: str) -> Any:
     """Try a role that needs seventeen hosts every night: beside everything else two cores are too slow for them."""
-    return pytest.param(role, marks=[pytest.mark.nightly] if estate_for(role) == "full" else [])
+    return pytest.param(role, marks=[pytest.mark.nightly] if estate_for(role) == "lab" else [])
 
 
 @pytest.mark.parametrize("role", [in_due_time(role) for role in in_order()])

@@ -11,7 +11,7 @@ from secondsite.checks.model import Section, State
 from secondsite.checks.rules.frame import judged
 from secondsite.estate.load import load_estate
 
-FULL = load_estate(Path(__file__).parents[3] / "inventories" / "full")
+FULL = load_estate(Path(__file__).parents[3] / "inventories" / "lab")
 REFUSED = {
     "server": "vault:8000",
     "deletes": 403,

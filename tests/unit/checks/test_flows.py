@@ -17,7 +17,7 @@ from secondsite.estate.firewall.model import Answer, Matrix, Packet, Trial, Trie
 from secondsite.estate.load import load_estate
 from secondsite.estate.model import HostName, Protocol
 
-ESTATE = load_estate(Path(__file__).resolve().parents[3] / "inventories" / "lab")
+ESTATE = load_estate(Path(__file__).resolve().parents[3] / "inventories" / "small")
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 WEB, DATABASE = HostName("web-dc2"), HostName("db-dc2")
 

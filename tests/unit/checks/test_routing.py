@@ -18,7 +18,7 @@ from secondsite.estate.model import HostName
 from secondsite.estate.routing.model import EdgeRouting
 from secondsite.estate.routing.rules import routing_of
 
-ESTATE = load_estate(Path(__file__).parents[3] / "inventories" / "full")
+ESTATE = load_estate(Path(__file__).parents[3] / "inventories" / "lab")
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 EDGE = HostName("edge1-dc1")
 Change = Callable[[dict[str, Any]], object]

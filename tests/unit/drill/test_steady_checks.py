@@ -40,7 +40,7 @@ def test_a_check_is_for_the_hosts_of_its_kinds(kind: str, code: int, says: str, 
     assert (done.returncode, says in done.stdout + done.stderr) == (code, True)
 
 
-@pytest.mark.parametrize(("size", "copies"), [("small", ("web-dc1", "web-dc2")), ("full", ("ops-dc1", "ops-dc2"))])
+@pytest.mark.parametrize(("size", "copies"), [("small", ("web-dc1", "web-dc2")), ("lab", ("ops-dc1", "ops-dc2"))])
 def test_names_are_asked_where_the_estate_copies_them_to(size: str, copies: tuple[str, ...]) -> None:
     estate = load_estate(INVENTORIES / size)
 

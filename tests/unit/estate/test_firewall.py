@@ -36,8 +36,8 @@ from secondsite.estate.nftables.rules import rulesets
 from secondsite.sim.estate import two_site_estate
 
 INVENTORIES = Path(__file__).resolve().parents[3] / "inventories"
-LAB = INVENTORIES / "lab"
-FULL = next((path for path in (INVENTORIES / "full",) if path.is_dir()), LAB)
+LAB = INVENTORIES / "small"
+FULL = INVENTORIES / "lab"
 CONTROLLER = IPv4Address("198.19.0.1")
 SITES = {"dc1": 1, "dc2": 2, "customers": 4}
 HOSTS = {

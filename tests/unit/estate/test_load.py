@@ -17,7 +17,7 @@ from secondsite.estate.load import SCHEMAS, load_estate
 from secondsite.estate.model import HostName, SiteName, WorkloadName
 from secondsite.estate.schema.load import duration
 
-LAB = Path(__file__).resolve().parents[3] / "inventories" / "lab"
+LAB = Path(__file__).resolve().parents[3] / "inventories" / "small"
 FILES = ("estate.yml", "hosts.yml")
 
 
@@ -82,25 +82,25 @@ ESTATE_CASES = [
     pytest.param("rto: 60s, rpo: 0s", 'rto: "4:00", rpo: 0s', "not a duration", "unit", id="quoted base 60"),
     pytest.param("rto: 60s, rpo: 0s", "rto: 25h, rpo: 0s", "need 0 < rto <= mtpd", "survives", id="rto past mtpd"),
     pytest.param("rto: 60s, rpo: 0s", "rto: 0s, rpo: 0s", "need 0 < rto <= mtpd", "survives", id="rto of nothing"),
-    pytest.param("name: lab", "name: no", "true or false", "quote it", id="no"),
-    pytest.param("name: lab", "name: 'no way'", "should match", "small letter", id="name with a blank"),
-    pytest.param("name: lab", "name: '-oProxyCommand=x'", "begins with a dash", "begin it", id="option"),
-    pytest.param("name: lab", "name: '$(touch x)'", "'$('", "write the value itself", id="command substitution"),
-    pytest.param("name: lab", "name: '`id`'", "'`'", "write the value itself", id="backticks"),
-    pytest.param("name: lab", "name: '{{ lookup(1) }}'", "'{{'", "write the value itself", id="template"),
-    pytest.param("name: lab", 'name: "lab\\nevil"', "line break", "one plain line", id="newline"),
-    pytest.param("name: lab", 'name: "lab\\e[2J"', "invisible character", "one plain line", id="terminal escape"),
-    pytest.param("name: lab", 'name: "lab\\u202E"', "invisible character", "one plain line", id="text direction"),
-    pytest.param("name: lab", "name: &a lab", "anchor &a", "write values out", id="anchor"),
-    pytest.param("name: lab", "name: *a", "alias *a", "write the value out", id="alias"),
-    pytest.param("name: lab", "name: !!str lab", "has the tag", "leave the tag out", id="tag"),
-    pytest.param("name: lab", "name: !!python/name:os.system lab", "has the tag", "leave the tag out", id="code tag"),
-    pytest.param("name: lab", "name: lab\nname: lab", "second time", "line 3", id="duplicate key"),
-    pytest.param("name: lab", "name: lab\n<<: {a: b}", "merge key", "write the values out", id="merge key"),
-    pytest.param("name: lab", "name: lab\nnames: lab", "not a known key", "schema", id="unknown key"),
-    pytest.param("name: lab", "name: 0o17", "different numbers", "quote it", id="octal"),
-    pytest.param("name: lab", "name: 2026-11-21", "date", "quote it", id="date"),
-    pytest.param("name: lab", "name: ~", "nothing at all", "leave the key out", id="null"),
+    pytest.param("name: small", "name: no", "true or false", "quote it", id="no"),
+    pytest.param("name: small", "name: 'no way'", "should match", "small letter", id="name with a blank"),
+    pytest.param("name: small", "name: '-oProxyCommand=x'", "begins with a dash", "begin it", id="option"),
+    pytest.param("name: small", "name: '$(touch x)'", "'$('", "write the value itself", id="command substitution"),
+    pytest.param("name: small", "name: '`id`'", "'`'", "write the value itself", id="backticks"),
+    pytest.param("name: small", "name: '{{ lookup(1) }}'", "'{{'", "write the value itself", id="template"),
+    pytest.param("name: small", 'name: "lab\\nevil"', "line break", "one plain line", id="newline"),
+    pytest.param("name: small", 'name: "lab\\e[2J"', "invisible character", "one plain line", id="terminal escape"),
+    pytest.param("name: small", 'name: "lab\\u202E"', "invisible character", "one plain line", id="text direction"),
+    pytest.param("name: small", "name: &a lab", "anchor &a", "write values out", id="anchor"),
+    pytest.param("name: small", "name: *a", "alias *a", "write the value out", id="alias"),
+    pytest.param("name: small", "name: !!str lab", "has the tag", "leave the tag out", id="tag"),
+    pytest.param("name: small", "name: !!python/name:os.system lab", "has the tag", "leave the tag out", id="code tag"),
+    pytest.param("name: small", "name: lab\nname: lab", "second time", "line 3", id="duplicate key"),
+    pytest.param("name: small", "name: lab\n<<: {a: b}", "merge key", "write the values out", id="merge key"),
+    pytest.param("name: small", "name: lab\nnames: lab", "not a known key", "schema", id="unknown key"),
+    pytest.param("name: small", "name: 0o17", "different numbers", "quote it", id="octal"),
+    pytest.param("name: small", "name: 2026-11-21", "date", "quote it", id="date"),
+    pytest.param("name: small", "name: ~", "nothing at all", "leave the key out", id="null"),
     pytest.param("kind: datacenter", "kind: datacentre", "should be 'datacenter'", "", id="unknown kind"),
     pytest.param("home: dc1", "home: dc7", "'dc7', where it has no member", "dc1, dc2", id="unknown home"),
     pytest.param("dc2: db-dc2}", "dc2: db-dc9}", "host 'db-dc9', which is not declared", "db-dc2", id="unknown host"),
@@ -185,7 +185,7 @@ def test_everything_wrong_in_both_files_is_reported_at_once(tmp_path: Path) -> N
         ("[vault, console, customers]", "[vault, web-dc1]"),
         ("1500ms", "3ms"),
         ("name: a-dc1", "nam: a-dc1"),
-        ("name: lab", "name: &x lab"),
+        ("name: small", "name: &x lab"),
     ]:
         text = text.replace(old, new, 1)
     estate.write_text(text, encoding="utf-8")

@@ -15,7 +15,7 @@ from secondsite.plan.load import load_plan
 from secondsite.plan.model import Plan
 
 ROOT = Path(__file__).resolve().parents[3]
-FULL, SMALL = (load_estate(ROOT / "inventories" / name) for name in ("full", "small"))
+FULL, SMALL = (load_estate(ROOT / "inventories" / name) for name in ("lab", "small"))
 
 
 def plan_of(name: str, *, origin: str, target: str) -> Plan:
@@ -67,7 +67,7 @@ def test_no_name_is_moved_before_fencing_is_confirmed() -> None:
 )
 def test_a_name_that_can_not_be_published_is_refused(tmp_path: Path, old: str, new: str, what: str) -> None:
     folder = tmp_path / "estate"
-    shutil.copytree(ROOT / "inventories" / "full", folder)
+    shutil.copytree(ROOT / "inventories" / "lab", folder)
     text = (folder / "estate.yml").read_text()
     assert old in text
     (folder / "estate.yml").write_text(text.replace(old, new, 1))

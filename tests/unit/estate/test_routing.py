@@ -19,7 +19,7 @@ from secondsite.estate.routing.model import CarrierRouting, EdgeRouting, HostRou
 from secondsite.estate.routing.rules import routing_of, tunnel_links
 
 INVENTORIES = Path(__file__).resolve().parents[3] / "inventories"
-FULL = load_estate(INVENTORIES / "full")
+FULL = load_estate(INVENTORIES / "lab")
 SMALL = load_estate(INVENTORIES / "small")
 DC1, DC2 = IPv4Network("198.18.1.0/24"), IPv4Network("198.18.2.0/24")
 
@@ -145,7 +145,7 @@ def test_tunnels_go_over_both_carriers() -> None:
 )
 def test_what_cannot_be_routed_is_refused_with_its_place(tmp_path: Path, old: str, new: str, what: str) -> None:
     folder = tmp_path / "estate"
-    shutil.copytree(INVENTORIES / "full", folder)
+    shutil.copytree(INVENTORIES / "lab", folder)
     text = (folder / "estate.yml").read_text()
     assert old in text
     (folder / "estate.yml").write_text(text.replace(old, new, 1))

@@ -21,7 +21,7 @@ from secondsite.run.ports import StepContext
 
 ROOT = Path(__file__).parents[3]
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
-ESTATE = load_estate(ROOT / "inventories" / "lab")
+ESTATE = load_estate(ROOT / "inventories" / "small")
 
 
 def context(directory: Path) -> StepContext:

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from secondsite.errors import ConfigError, UsageError
 from secondsite.lab.load import load_topology
 
-LAB = Path(__file__).parents[3] / "inventories" / "lab"
+LAB = Path(__file__).parents[3] / "inventories" / "small"
 SMALL = """\
 control: 10.9.0.1/24
 sites:
@@ -97,7 +97,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_topology(tmp_path / "nowhere.yml")
 
 
-FULL = LAB.with_name("full")
+FULL = LAB.with_name("lab")
 
 
 def test_the_full_lab_has_seventeen_hosts_and_its_edges_a_leg_to_each_carrier() -> None:

@@ -19,7 +19,7 @@ from secondsite.lab.model import (
     Topology,
 )
 
-LAB = Path(__file__).parents[3] / "inventories" / "lab" / "lab.yml"
+LAB = Path(__file__).parents[3] / "inventories" / "small" / "lab.yml"
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_machine_ids_differ_between_hosts_and_labs_and_stay_the_same() -> None:
     assert len({rules.machine_id("a", "x"), rules.machine_id("a", "y"), rules.machine_id("b", "x")}) == 3
 
 
-FULL = LAB.parent.with_name("full") / "lab.yml"
+FULL = LAB.parent.with_name("lab") / "lab.yml"
 
 
 @pytest.fixture(scope="module")

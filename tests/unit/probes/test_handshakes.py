@@ -23,7 +23,7 @@ from secondsite.probes.handshakes import Handshake, declared_handshakes, reasons
 from secondsite.probes.remote import handshake
 
 ROOT = Path(__file__).parents[3]
-ESTATE = load_estate(ROOT / "inventories" / "lab")
+ESTATE = load_estate(ROOT / "inventories" / "small")
 MET = [
     Handshake(source=source, listener=listener, trouble="", issuer=f"old {ESTATE.hosts[listener.host].site}")
     for source, listeners in declared_handshakes(ESTATE).items()

@@ -60,7 +60,7 @@ def a_person_who_looks(engine: SimulatedEngine) -> Callable[[Transition], None]:
 
 def crash_points() -> Iterator[Any]:
     """On nine hosts always; on seventeen, whose plans are twice as long, with the slow tests."""
-    for size, marks in (("small", ()), ("full", (pytest.mark.slow,))):
+    for size, marks in (("small", ()), ("lab", (pytest.mark.slow,))):
         for name in NAMES:
             for step in plan_of(name, size).steps:
                 yield from (pytest.param(size, name, step.name, moment, marks=marks) for moment in ("before", "after"))
@@ -70,7 +70,7 @@ def test_there_are_runbooks() -> None:
     assert NAMES
 
 
-@pytest.mark.parametrize("size", ["small", "full"])
+@pytest.mark.parametrize("size", ["small", "lab"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_runbook_that_is_not_disturbed_performs_every_step_once(name: str, size: str) -> None:
     plan = plan_of(name, size)

@@ -16,7 +16,7 @@ from secondsite.run.ports import Covered, NotCovered
 from secondsite.store.orders import SignedOrders
 
 ROOT = Path(__file__).parents[3]
-ESTATE = load_estate(ROOT / "inventories" / "lab")
+ESTATE = load_estate(ROOT / "inventories" / "small")
 NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
 
