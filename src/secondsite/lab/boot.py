@@ -51,6 +51,7 @@ def power_on(settings: LabSettings, topology: Topology, hosts: Iterable[LabHost]
         for few in batched(chosen, _BACK_AT_ONCE):
             _boot(settings, topology, few, rootfs, stepping_back=True)
     finally:
+        cgroups.step_forward(settings, [host.name for host in chosen])
         processes.step_forward(settings, [host.name for host in chosen])
 
 

@@ -1,15 +1,23 @@
-"""A control group for each guest where the machine's own process 1 is not systemd; elsewhere systemd makes them."""
+"""A control group for each guest where the machine's own process 1 is not systemd; elsewhere systemd makes them.
+
+Real hosts have processors of their own. Guests share this machine's, and the kernel shares them out by session: a host that
+starts a hundred services would take a hundred parts from one that serves customers with five. By groups each host has one
+part, and one that boots a small one, so that a site that returns takes little from the site that serves.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .model import LabSettings
 
 _ROOT = Path("/sys/fs/cgroup")
-_LEGACY = ("systemd", "unified", "memory", "pids", "freezer")
+_LEGACY = ("systemd", "unified", "memory", "pids", "freezer", "cpu")
+_UNIT = {"cpu.shares": 1024, "cpu.weight": 100}
+"""The files of both versions of control groups that hold a group's part, and what they hold for one part."""
+_OF_LAB, _OF_HOST, _STEPPING_BACK = 8.0, 1.0, 1 / 16
 
 
 def systemd_rules_here() -> bool:
@@ -17,10 +25,11 @@ def systemd_rules_here() -> bool:
     return Path("/run/systemd/system").is_dir()
 
 
-def make_groups(settings: LabSettings, host: str) -> list[Path]:
+def make_groups(settings: LabSettings, host: str, *, stepping_back: bool = False) -> list[Path]:
     """Make the host's groups and return the files a process joins them through; none where systemd rules.
 
-    Guests sharing one group would see each other's processes as their own services' and wait for them to end.
+    Guests sharing one group would see each other's processes as their own services' and wait for them to end. With
+    ``stepping_back`` the host has a small part of the processors until ``step_forward``.
     """
     if systemd_rules_here():
         return []
@@ -28,8 +37,25 @@ def make_groups(settings: LabSettings, host: str) -> list[Path]:
     for hierarchy in _hierarchies():
         group = hierarchy / _name(settings) / host
         group.mkdir(parents=True, exist_ok=True)
+        _weigh(group.parent, _OF_LAB)
+        _weigh(group, _STEPPING_BACK if stepping_back else _OF_HOST)
         joins.append(group / "cgroup.procs")
     return joins
+
+
+def step_forward(settings: LabSettings, hosts: Iterable[str]) -> None:
+    """Give the hosts the same part of the processors as every other has."""
+    for group in groups(settings):
+        for host in hosts:
+            _weigh(group / host, _OF_HOST)
+
+
+def _weigh(group: Path, part: float) -> None:
+    """Set the group's part of the processors where this hierarchy shares them out."""
+    for name, unit in _UNIT.items():
+        if (group / name).exists():
+            with contextlib.suppress(OSError):  # the host's processes then share as those of any other group
+                (group / name).write_text(f"{int(part * unit)}\n", encoding="ascii")
 
 
 def remove_groups(settings: LabSettings, host: str | None = None) -> None:

@@ -77,7 +77,7 @@ def start(settings: LabSettings, host: LabHost, rootfs: Path, *, stepping_back: 
     With ``stepping_back`` all its processes yield to those of other hosts until ``processes.step_forward``.
     """
     folder = settings.host_dir(host.name)
-    joins = cgroups.make_groups(settings, host.name)
+    joins = cgroups.make_groups(settings, host.name, stepping_back=stepping_back)
     back = ["nice", "-n", str(processes.BACK)] if stepping_back else []
     overlay = f"lowerdir={rootfs},upperdir={folder / 'upper'},workdir={folder / 'work'}"
     disk = str(disks.image_file(settings, host.name)) if host.disk is not None else ""
