@@ -27,7 +27,7 @@ def test_customers_resolve_every_name_to_its_home(host: Host, facts: Facts, saw:
 def test_every_name_server_has_the_same_serial(host: Host, facts: Facts, saw: Saw) -> None:
     service = facts["service"]
     serials = {
-        address: host.check_output("kdig +short +timeout=2 +retry=0 @%s %s SOA", address, service["zone"])
+        address: host.check_output("kdig +short +timeout=5 +retry=0 @%s %s SOA", address, service["zone"])
         for address in service["name_servers"]
     }
     saw(serials)
@@ -51,7 +51,7 @@ def test_both_sites_prove_their_name_with_tls_that_lasts_30_days(host: Host, fac
     seen = {}
     for address in facts["service"]["addresses"]:
         shown = host.check_output(
-            "timeout 3 openssl s_client -connect %s:443 -servername %s -verify_hostname %s -verify_return_error"
+            "timeout 10 openssl s_client -connect %s:443 -servername %s -verify_hostname %s -verify_return_error"
             " -CApath /etc/ssl/certs </dev/null 2>/dev/null | openssl x509 -noout -checkend 2592000",
             address,
             name,

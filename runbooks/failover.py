@@ -152,7 +152,7 @@ def _promote(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
         hosts=(new,),
         after=("authorise",),
         reads_only=True,
-        timeout=seconds(15),
+        timeout=seconds(30),
         by_hand=read_lease_by_hand(workload, old=old, new=new),
     )
     plan.step(

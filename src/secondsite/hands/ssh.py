@@ -57,12 +57,18 @@ class SshHands:
         known_hosts: Path,
         monotonic: Callable[[], float],
         connect_timeout: dt.timedelta = dt.timedelta(seconds=3),
+        handshake_timeout: dt.timedelta = dt.timedelta(seconds=15),
     ) -> None:
-        """Connect to nothing yet."""
+        """Connect to nothing yet.
+
+        A host that takes no connection in ``connect_timeout`` is gone. One that did take it has ``handshake_timeout``:
+        handshakes with all hosts at once share the processors of this machine, which may have few to spare.
+        """
         self._targets = dict(targets)
         self._known_hosts = known_hosts
         self._monotonic = monotonic
         self._connect_timeout = connect_timeout.total_seconds()
+        self._handshake_timeout = max(connect_timeout, handshake_timeout).total_seconds()
         self._connections: dict[str, fabric.Connection] = {}
         self._locks = {host: threading.Lock() for host in targets}
         self._armed: defaultdict[tuple[str, tuple[str, ...]], list[paramiko.Channel]] = defaultdict(list)
@@ -189,18 +195,23 @@ class SshHands:
             return connection
 
     def _connect(self, target: SshTarget) -> fabric.Connection:
+        try:
+            wire = socket.create_connection((target.address, target.port), timeout=self._connect_timeout)
+        except OSError as error:
+            raise _unreachable(target, error) from error
         connection = fabric.Connection(
             host=target.address,
             user=target.user,
             port=target.port,
             config=fabric.Config(overrides={"load_ssh_configs": False}),
-            connect_timeout=self._connect_timeout,
+            connect_timeout=self._handshake_timeout,
             connect_kwargs={
+                "sock": wire,
                 "key_filename": str(target.key_file),
                 "allow_agent": False,
                 "look_for_keys": False,
-                "banner_timeout": self._connect_timeout,
-                "auth_timeout": self._connect_timeout,
+                "banner_timeout": self._handshake_timeout,
+                "auth_timeout": self._handshake_timeout,
             },
         )
         connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
@@ -209,13 +220,9 @@ class SshHands:
             connection.open()
         except (paramiko.SSHException, OSError, EOFError) as error:
             connection.close()
-            raise Unreachable(
-                f"{target.host} ({target.address}:{target.port}): {str(error) or type(error).__name__}",
-                not_done="nothing was run there",
-            ) from error
-        transport = connection.transport
-        if transport is not None and isinstance(transport.sock, socket.socket):
-            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            wire.close()
+            raise _unreachable(target, error) from error
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
     def _drop(self, host: str) -> None:
@@ -280,6 +287,13 @@ class SshStream:
             rest = rest[:LINE_LIMIT]
         if rest:
             yield rest.decode(errors="replace")
+
+
+def _unreachable(target: SshTarget, error: Exception) -> Unreachable:
+    return Unreachable(
+        f"{target.host} ({target.address}:{target.port}): {str(error) or type(error).__name__}",
+        not_done="nothing was run there",
+    )
 
 
 def certificate_shown(address: str, *, port: int = 22, within: dt.timedelta = dt.timedelta(seconds=5)) -> str:

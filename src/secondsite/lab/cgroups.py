@@ -1,8 +1,8 @@
 """A control group for each guest where the machine's own process 1 is not systemd; elsewhere systemd makes them.
 
-Real hosts have processors of their own. Guests share this machine's, and the kernel shares them out by session: a host that
-starts a hundred services would take a hundred parts from one that serves customers with five. By groups each host has one
-part, and one that boots a small one, so that a site that returns takes little from the site that serves.
+Real hosts have processors of their own. Guests share this machine's, and the kernel shares them out by session: a host
+that starts a hundred services would take a hundred parts from one that serves customers with five. By groups each host
+has one part, and one that boots a small one, so that a site that returns takes little from the site that serves.
 """
 
 from __future__ import annotations

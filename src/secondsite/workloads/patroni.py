@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ..errors import ActionError, ActionTimeout, Effect, MeasurementError, Unreachable
 from ..run.ports import Hands
 from .model import Lag, Lease, Role
+from .patience import Patience
 
 _SHORT = dt.timedelta(seconds=5)
 _LONG = dt.timedelta(seconds=120)
@@ -38,6 +39,8 @@ _GLANCE_S = 0.005
 _ETCDCTL = ("sudo", "-n", "/usr/local/sbin/secondsite-etcdctl", "--command-timeout=3s")
 _SWITCHED = "Successfully switched over"
 _SWITCH_WITHIN_S = 45.0
+_ELECTED_WITHIN_S = 10.0
+"""In that time a quorum that lost its leader has another one: ten of etcd's default elections."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,7 @@ class PatroniCluster:
         self._hands = hands
         self._monotonic = monotonic
         self._sleep = sleep
+        self._patience = Patience(monotonic=monotonic, sleep=sleep)
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -79,8 +83,11 @@ class PatroniCluster:
         """Read leader and in-sync record linearizably, from a member that isn't on one of the hosts to avoid.
 
         Raises:
-            Unreachable: no such member answers with a quorum behind it.
+            Unreachable: no such member answers with a quorum behind it, also after an election.
         """
+        return self._patience.answered(lambda: self._lease_now(avoiding), within=_ELECTED_WITHIN_S)
+
+    def _lease_now(self, avoiding: Sequence[str]) -> Lease:
         reasons = []
         for host in (host for host in self.cluster.lease_hosts if host not in avoiding):
             try:
@@ -101,7 +108,11 @@ class PatroniCluster:
             ActionError: the lease is held by somebody else (nothing was changed).
             ActionTimeout: the lease moved, and ``new`` accepted no write in time.
         """
-        answer = self._etcdctl(self._voter(avoiding=old), ["txn"], stdin=self._take_over(old=old, new=new))
+        voter, transaction = self._voter(avoiding=old), self._take_over(old=old, new=new)
+        # A second one after one that was carried out and never answered changes nothing: the lease is not old's then.
+        answer = self._patience.answered(
+            lambda: self._etcdctl(voter, ["txn"], stdin=transaction), within=_ELECTED_WITHIN_S
+        )
         if not answer.startswith("SUCCESS"):
             holder = self.lease(avoiding=(old,)).leader
             if holder not in (None, new):
@@ -136,11 +147,12 @@ class PatroniCluster:
         Raises:
             ActionTimeout: it did not in time.
         """
-        deadline = self._monotonic() + within.total_seconds()
-        while not self.is_writable(node):
-            if self._monotonic() > deadline:
-                raise ActionTimeout(f"{node} accepts no write to {self.cluster.scope} after {within}")
-            self._sleep(_POLL_S)
+        self._patience.until(
+            lambda: self.is_writable(node),
+            otherwise=f"{node} accepts no write to {self.cluster.scope} after {within}",
+            within=within.total_seconds(),
+            pause=_POLL_S,
+        )
 
     def is_writable(self, node: str) -> bool:
         """Try a real write and roll it back. False means that it was refused, or that no database runs there.
@@ -217,7 +229,8 @@ class PatroniCluster:
         self.wait_member(node, leader=leader, within=_LONG)
         words = ["reinit", self.cluster.scope, node, "--force", "--wait"]
         deadline = self._monotonic() + _SWITCH_WITHIN_S
-        while "Failed:" in (said := self._patronictl(leader, words)):  # it ends with 0 all the same
+        # It ends with 0 all the same, and a copy that is being made anew may be asked for again.
+        while "Failed:" in (said := self._asked_patroni(leader, words)):
             if self._monotonic() > deadline:
                 raise ActionError(
                     f"{self.cluster.scope}: Patroni refused to rebuild {node}: {said.strip()[-300:]}",
@@ -255,12 +268,12 @@ class PatroniCluster:
         Raises:
             ActionError: it refused every write in that time.
         """
-        deadline = self._monotonic() + within.total_seconds()
-        while not self.is_writable(node):
-            if self._monotonic() > deadline:
-                what = f"{node} refuses a write to {self.cluster.scope}, for {within.total_seconds():g} s"
-                raise ActionError(what, effect=Effect.NONE)
-            self._sleep(_POLL_S * 4)
+        seconds = within.total_seconds()
+        what = f"{node} refuses a write to {self.cluster.scope}, for {seconds:g} s"
+        try:
+            self._patience.until(lambda: self.is_writable(node), otherwise=what, within=seconds, pause=_POLL_S * 4)
+        except ActionTimeout as refused:
+            raise ActionError(refused.what, effect=Effect.NONE) from refused
 
     def writers(self) -> tuple[str, ...]:
         """Name every node that accepts a write now. A node that can't be asked raises: unknown is not *none*."""
@@ -279,11 +292,12 @@ class PatroniCluster:
         return tuple(result.stdout.split())
 
     def _wait(self, question: Callable[[], bool], otherwise: str, within: dt.timedelta) -> None:
-        deadline = self._monotonic() + within.total_seconds()
-        while not question():
-            if self._monotonic() > deadline:
-                raise ActionTimeout(f"{otherwise} within {within}")
-            self._sleep(_POLL_S * 4)
+        self._patience.until(
+            question, otherwise=f"{otherwise} within {within}", within=within.total_seconds(), pause=_POLL_S * 4
+        )
+
+    def _asked_patroni(self, host: str, words: Sequence[str]) -> str:
+        return self._patience.answered(lambda: self._patronictl(host, words), within=_SWITCH_WITHIN_S, pause=1.0)
 
     def _standbys(self, leader: str) -> dict[str, str]:
         listing = self._patronictl(leader, ["list", "-f", "json"])

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ..errors import ActionError, ActionTimeout, Effect, MeasurementError, Unreachable
 from ..run.ports import Hands
 from .model import Lag, Lease, Role
+from .patience import Patience
 
 PREFIX = "/secondsite/workloads/"
 _SHORT = dt.timedelta(seconds=5)
@@ -26,6 +27,8 @@ _IN_DOUBT = 3
 _SILENT = 4
 _READ_LIMIT = 64 << 20
 _WITHIN = dt.timedelta(seconds=30)
+_ELECTED_WITHIN_S = 10.0
+"""In that time a quorum that lost its leader has another one: ten of etcd's default elections."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,7 @@ class StoredWorkload:
         self._hands = hands
         self._monotonic = monotonic
         self._sleep = sleep
+        self._patience = Patience(monotonic=monotonic, sleep=sleep)
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -69,8 +73,11 @@ class StoredWorkload:
         """Read the lease linearizably.
 
         Raises:
-            Unreachable: no voter outside the hosts to avoid answers with a quorum behind it.
+            Unreachable: no voter outside the hosts to avoid answers with a quorum behind it, also after an election.
         """
+        return self._patience.answered(lambda: self._lease_now(avoiding), within=_ELECTED_WITHIN_S)
+
+    def _lease_now(self, avoiding: Sequence[str]) -> Lease:
         reasons = []
         for host in (host for host in self.stored.lease_hosts if host not in avoiding):
             try:
@@ -132,11 +139,7 @@ class StoredWorkload:
             ActionTimeout: the lease moved, and ``new`` accepted no write in time.
         """
         host = next(host for host in self.stored.lease_hosts if host != old)
-        text, lease = self._kept(host)
-        if lease.leader == old:
-            following = json.dumps({"epoch": (lease.epoch or 0) + 1, "in_sync": [], "primary": new}, sort_keys=True)
-            self._swap(host, expected=text, new=following)
-            _, lease = self._kept(host)
+        lease = self._patience.answered(lambda: self._taken_over(host, old=old, new=new), within=_ELECTED_WITHIN_S)
         if lease.leader != new:
             raise ActionError(
                 f"{self.stored.name}: the lease is held by {lease.leader}, not by {old}; nothing was changed",
@@ -144,6 +147,16 @@ class StoredWorkload:
                 next_step=f"look at both sides before anything else: storectl status on {new}",
             )
         self._wait_writable(new)
+
+    def _taken_over(self, host: str, *, old: str, new: str) -> Lease:
+        """Return the lease after one try to take it; whatever became of an earlier try, it is read first."""
+        text, lease = self._kept(host)
+        if lease.leader != old:
+            return lease
+        following = json.dumps({"epoch": (lease.epoch or 0) + 1, "in_sync": [], "primary": new}, sort_keys=True)
+        self._swap(host, expected=text, new=following)
+        _, lease = self._kept(host)
+        return lease
 
     def demote(self, old: str, *, successor: str) -> None:
         """Have ``old`` close, copy its last write over and give its lease away.
@@ -178,11 +191,12 @@ class StoredWorkload:
         Raises:
             ActionTimeout: it was not in time.
         """
-        deadline = self._monotonic() + within.total_seconds()
-        while not self._holds_everything(node, leader):
-            if self._monotonic() > deadline:
-                raise ActionTimeout(f"{node} does not hold all of {self.stored.name} within {within}")
-            self._sleep(_POLL_S * 4)
+        self._patience.until(
+            lambda: self._holds_everything(node, leader),
+            otherwise=f"{node} does not hold all of {self.stored.name} within {within}",
+            within=within.total_seconds(),
+            pause=_POLL_S * 4,
+        )
 
     def verify(self, node: str, *, within: dt.timedelta) -> None:
         """Use the workload at its primary, until that works.
@@ -190,12 +204,12 @@ class StoredWorkload:
         Raises:
             ActionError: it refused every write in that time.
         """
-        deadline = self._monotonic() + within.total_seconds()
-        while not self.is_writable(node):
-            if self._monotonic() > deadline:
-                what = f"{node} refuses a write to {self.stored.name}, for {within.total_seconds():g} s"
-                raise ActionError(what, effect=Effect.NONE)
-            self._sleep(_POLL_S * 4)
+        seconds = within.total_seconds()
+        what = f"{node} refuses a write to {self.stored.name}, for {seconds:g} s"
+        try:
+            self._patience.until(lambda: self.is_writable(node), otherwise=what, within=seconds, pause=_POLL_S * 4)
+        except ActionTimeout as refused:
+            raise ActionError(refused.what, effect=Effect.NONE) from refused
 
     def writers(self) -> tuple[str, ...]:
         """Name every node that accepts a write now. A node that can't be asked raises."""
@@ -220,28 +234,26 @@ class StoredWorkload:
         return whole and (not self.loses_nothing or (isinstance(in_sync, list) and node in in_sync))
 
     def _wait_writable(self, node: str) -> None:
-        deadline = self._monotonic() + _WITHIN.total_seconds()
-        while not self._refreshed_and_writable(node):
-            if self._monotonic() > deadline:
-                raise ActionTimeout(f"{node} accepts no write to {self.stored.name} after {_WITHIN}")
-            self._sleep(_POLL_S)
+        self._patience.until(
+            lambda: self._refreshed_and_writable(node),
+            otherwise=f"{node} accepts no write to {self.stored.name} after {_WITHIN}",
+            within=_WITHIN.total_seconds(),
+            pause=_POLL_S,
+        )
 
     def _refreshed_and_writable(self, node: str) -> bool:
         self._hands.run(node, _storectl("refresh"), timeout=_SHORT, accept=(0, _REFUSED, _IN_DOUBT, _SILENT))
         return self.is_writable(node)
 
     def _patiently(self, node: str, *words: str, within: dt.timedelta) -> None:
-        deadline = self._monotonic() + within.total_seconds()
-        while True:
+        def carry_out() -> None:
             ended = self._hands.run(node, _storectl(*words), timeout=_LONG, accept=(0, _REFUSED, _IN_DOUBT, _SILENT))
-            if ended.exit_code == 0:
-                return
-            if self._monotonic() > deadline:
+            if ended.exit_code != 0:
                 said = str(_object(ended.stdout).get("error") or ended.stderr.strip())[-300:]
-                raise ActionError(
-                    f"{node}: storectl {' '.join(words)} failed until the end: {said}", effect=Effect.UNKNOWN
-                )
-            self._sleep(0.5)
+                what = f"{node}: storectl {' '.join(words)} failed until the end: {said}"
+                raise ActionError(what, effect=Effect.UNKNOWN)
+
+        self._patience.answered(carry_out, within=within.total_seconds(), pause=0.5)
 
     def _status(self, node: str) -> Mapping[str, object]:
         ended = self._hands.run(node, _storectl("status"), timeout=_SHORT, accept=(0, _REFUSED, _SILENT))

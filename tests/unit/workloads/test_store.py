@@ -138,6 +138,56 @@ def test_the_lease_is_read_from_a_voter_that_is_not_on_the_lost_site() -> None:
     assert (lease.read_at, lease.leader, lease.epoch) == (NEW, OLD, 1)
 
 
+class Election:
+    """A clock, and a quorum that elects its leader at an instant: until then none of its voters answers."""
+
+    def __init__(self, stores: SimulatedStores, *, at: float) -> None:
+        self.stores, self.at, self.now = stores, at, 100.0
+        stores.dark |= {THIRD, NEW}
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.now >= self.at:
+            self.stores.dark -= {THIRD, NEW}
+
+    def workload(self) -> StoredWorkload:
+        stored = Stored(
+            name=self.stores.workload, members=(OLD, NEW), lease_hosts=(THIRD, NEW, OLD), loses_nothing=False
+        )
+        return StoredWorkload(stored, hands=self.stores, monotonic=self.monotonic, sleep=self.sleep)
+
+
+def test_the_lease_is_read_though_the_quorum_has_first_to_elect_its_leader() -> None:
+    election = Election(SimulatedStores.at(OLD, NEW), at=106.0)
+    assert election.workload().lease(avoiding=(OLD,)).leader == OLD
+    assert 106.0 <= election.now < 107.0
+
+
+def test_the_lease_is_taken_once_though_the_quorum_has_first_to_elect_its_leader() -> None:
+    stores = SimulatedStores.at(OLD, NEW)
+    election = Election(stores, at=106.0)
+    election.workload().promote(old=OLD, new=NEW)
+    assert 106.0 <= election.now < 107.0
+    assert stores.lease == {"primary": NEW, "epoch": 2, "in_sync": []}
+
+
+def test_a_copy_catches_up_though_its_host_did_not_answer_for_a_moment() -> None:
+    stores = SimulatedStores.at(OLD, NEW)
+    election = Election(stores, at=104.0)
+    election.workload().catch_up(NEW, leader=OLD, within=dt.timedelta(seconds=30))
+    assert 104.0 <= election.now < 105.0
+
+
+def test_a_copy_whose_host_never_answers_is_told_as_a_timeout_with_the_reason() -> None:
+    stores = SimulatedStores.at(OLD, NEW)
+    election = Election(stores, at=1000.0)
+    with pytest.raises(ActionTimeout, match=r"does not hold all of .*; at the end: store-dc2 is dark"):
+        election.workload().catch_up(NEW, leader=OLD, within=dt.timedelta(seconds=30))
+
+
 def test_a_lease_nobody_can_be_asked_for_is_unknown_and_not_free() -> None:
     stores = SimulatedStores.at(OLD, NEW)
     stores.dark |= {THIRD, NEW}
