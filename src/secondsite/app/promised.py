@@ -57,6 +57,7 @@ def promised(
             "latency_s": level.latency.total_seconds(),
             "sustained_s": level.sustained.total_seconds(),
             "return_sustained_s": RETURN_SUSTAINED_S,
+            "served_before_s": scenario.warm_up.total_seconds(),
         },
         "estate_digest": estate.digest,
         "plan_digest": plan_digest,

@@ -112,8 +112,9 @@ class Conductor:
         if self.kit.markers is not None:
             self.kit.markers.start()
         self._event("traffic-started")
-        self._wait(self.scenario.warm_up.total_seconds())
-        self._require_customers_served()
+        begun = self.kit.clock.monotonic()
+        self._watch_service(self.scenario.warm_up.total_seconds())
+        self._require_customers_served(begun)
 
     def _fault_and_failover(self) -> None:
         kit, scenario = self.kit, self.scenario
@@ -285,12 +286,13 @@ class Conductor:
         self._event(event, detail=f"{len(results)} checks passed")
         self.kit.view.say(f"{len(results)} checks passed")
 
-    def _require_customers_served(self) -> None:
-        tally = self.kit.traffic.tally()
-        if not tally.ok or tally.failed or tally.unknown:
+    def _require_customers_served(self, begun: float) -> None:
+        tally, asked = self.kit.traffic.tally(), self.scenario.warm_up.total_seconds()
+        well = self.kit.clock.monotonic() - self._served_well_since(begun)
+        if not tally.ok or well < asked:
             raise Refused(
                 f"customers are not served before the fault: {tally.ok} ok, {tally.failed} failed,"
-                f" {tally.unknown} unknown",
+                f" {tally.unknown} unknown; well for {max(0.0, well):.1f} s at the end, {asked:g} s are needed",
                 next_step="secondsite check says what is wrong with the service",
             )
 

@@ -53,9 +53,12 @@ def _service_level(fields: Fields) -> ServiceLevel:
         latency=fields.number("latency_s"),
         sustained=sustained,
         sustained_after_return=after_return,
+        served_before=fields.number_or_none("served_before_s"),
     )
     if not 0 < level.ratio <= 1 or level.latency <= 0:
         raise Malformed("service_level needs 0 < ratio <= 1 and latency_s > 0")
+    if level.served_before is not None and level.served_before < 1:
+        raise Malformed("served_before_s must be at least 1")
     if not (1 <= sustained <= LONGEST_SUSTAINED and 1 <= after_return <= LONGEST_SUSTAINED):
         raise Malformed(f"sustained_s and return_sustained_s must be from 1 to {LONGEST_SUSTAINED}")
     return level

@@ -252,13 +252,15 @@ class PromisedWorkload:
 class ServiceLevel:
     """When service counts: at least ``ratio`` of requests good, each within ``latency``, for ``sustained`` seconds.
 
-    ``sustained_after_return`` is the same period for the home site after a failback.
+    ``sustained_after_return`` is the same period for the home site after a failback, ``served_before`` the one
+    immediately before the fault, in seconds; None is everything before it.
     """
 
     ratio: float
     latency: float
     sustained: int
     sustained_after_return: int
+    served_before: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 from .facts import Facts, worst
@@ -100,14 +101,18 @@ def steady_after(facts: Facts) -> RuleResult:
 def customers_were_served_before(facts: Facts) -> RuleResult:
     """Traffic must have flowed at the origin before the fault, else nothing was interrupted."""
     fault, requests = facts.milestones.fault_begun, facts.records.requests
-    before = [r for r in requests or () if fault is not None and r.t1 <= fault and r.arm is Arm.MAIN]
+    seconds = facts.promised.service_level.served_before
+    since = fault - seconds if fault is not None and seconds is not None else -math.inf
+    before = [r for r in requests or () if fault is not None and since < r.t1 <= fault and r.arm is Arm.MAIN]
     ok = sum(request.outcome.value == "ok" for request in before)
     enough = bool(before) and ok >= facts.promised.service_level.ratio * len(before)
     return RuleResult(
         id="served-before",
         claim="Customers were served within the service level before the fault",
         status=Status.SATISFIED if enough else Status.NOT_MEASURED,
-        saw=f"{ok} of {len(before)} requests succeeded" if before else NOT_MEASURED,
+        saw=f"{ok} of {len(before)} requests succeeded" + (f" in its last {seconds:g} s" if seconds else "")
+        if before
+        else NOT_MEASURED,
         expected=f"at least {facts.promised.service_level.ratio:.2%}",
     )
 

@@ -27,7 +27,8 @@ class SimulatedDrill:
     breaks: Mapping[str, SecondsiteError] = field(default_factory=dict)
     unsteady_at_check: int | None = None
     failing_customers: bool = False
-    suffering_s: float = 0.0  # for so long after a failover customers still get bad answers
+    suffering_before_s: float = 0.0  # for so long after their arrival customers get bad answers
+    suffering_s: float = 0.0  # ... and after a failover
     suffering_at_home_s: float = 0.0  # ... and after a return
     run_state: Mapping[str, str] = field(default_factory=dict)
     dark: set[str] = field(default_factory=set)
@@ -45,6 +46,7 @@ class SimulatedDrill:
     _polls: bool = False
     _checks: int = 0
     _now: float = 1000.0
+    _arrived_at: float | None = None
     _promoted_at: float | None = None
     _home_at: float | None = None
     _fault: threading.Event = field(default_factory=threading.Event)
@@ -116,15 +118,17 @@ class SimulatedDrill:
         """Begin."""
         self._moment("start-traffic")
         self._traffic_runs = True
+        self._arrived_at = self._now
 
     def tally(self) -> Tally:
         """Count."""
         failed = int(self.failing_customers)
-        suffered = [
-            min(self._now, since + seconds)
-            for since, seconds in ((self._promoted_at, self.suffering_s), (self._home_at, self.suffering_at_home_s))
-            if since is not None and seconds
-        ]
+        sufferings = (
+            (self._arrived_at, 10_000.0 if self.failing_customers else self.suffering_before_s),
+            (self._promoted_at, self.suffering_s),
+            (self._home_at, self.suffering_at_home_s),
+        )
+        suffered = [min(self._now, since + seconds) for since, seconds in sufferings if since is not None and seconds]
         bad = max(suffered, default=None)
         return Tally(ok=100, failed=failed, unknown=0, last_served_by="web-dc1", last_bad_due_at=bad)
 

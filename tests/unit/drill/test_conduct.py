@@ -191,6 +191,17 @@ def test_nothing_is_injected_when_customers_are_not_served_to_begin_with() -> No
     assert "cut-power" not in world.done
 
 
+@pytest.mark.parametrize("suffering", [0.0, 5.0, 30.0])
+def test_the_fault_waits_until_customers_were_served_well_for_the_warm_up(suffering: float) -> None:
+    world = SimulatedDrill(suffering_before_s=suffering)
+
+    conductor(world).conduct()
+
+    at = {str(record["event"]): float(str(record["t"])) for record in world.records["events"]}
+    warm_up = SCENARIO.warm_up.total_seconds()
+    assert suffering + warm_up - SLACK_S <= at["held-back"] - at["traffic-started"] <= suffering + warm_up + SLACK_S
+
+
 def test_an_estate_that_does_not_come_back_to_steady_state_is_recorded_as_such() -> None:
     world = SimulatedDrill(unsteady_at_check=2)
 

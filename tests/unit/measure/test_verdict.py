@@ -342,3 +342,13 @@ def test_leaving_out_events_and_lines_never_turns_a_verdict_into_passed(data: st
         first = data.draw(st.integers(0, len(lines)))
         setattr(told, kind, lines[:first] + lines[data.draw(st.integers(first, len(lines))) :])
     assert told.result().verdict is not Verdict.PASSED
+
+
+def test_bad_answers_count_before_the_fault_only_in_the_seconds_that_were_promised() -> None:
+    for bad_until, asked, found in ((4.0, 5.0, "satisfied"), (6.0, 5.0, "not-measured"), (4.0, None, "not-measured")):
+        told = Story()
+        told.promised["service_level"]["served_before_s"] = asked
+        for request in told.requests:
+            if request["arm"] == "main" and request["t0"] < FAULT - 10 + bad_until:
+                request |= {"outcome": "failed", "web": None, "db": None}
+        assert finding(told.result(), "served-before") == found, (bad_until, asked)
