@@ -59,7 +59,9 @@ def _try(house: House, kept: Mapping[str, Kept], *, workload: str) -> Mapping[st
         with house.writing(workload):
             kept[workload].try_to_write()
     except NotNow as error:
-        return {"writable": False, "why": str(error)}
+        since = house.standby_since(workload)
+        standby = {} if since is None else {"standby_s": round(time.monotonic() - since, 6)}
+        return {"writable": False, "why": str(error), **standby}
     return {"writable": True}
 
 

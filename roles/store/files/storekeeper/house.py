@@ -130,6 +130,7 @@ class House:
             context=settings.context(ssl.Purpose.SERVER_AUTH),
         )
         self._leases: dict[str, Lease] = {}
+        self._standby_since: dict[str, float | None] = dict.fromkeys(settings.workloads, time.monotonic())
         self._read_at: float | None = None
         self._reading = threading.Lock()
         self.trouble: dict[str, str] = {}
@@ -148,7 +149,8 @@ class House:
             leases = {name: Lease.parsed(text) for name, text in kept.items() if name in self.doors}
             for name, lease in leases.items():
                 self.memories.note_epoch(name, lease.epoch)
-            self._leases, self._read_at = leases, begun
+            self._take(leases)
+            self._read_at = begun
 
     def begin(self) -> tuple[str, ...]:
         """Claim every workload that nobody ever held, read all leases now, and name what was claimed.
@@ -190,8 +192,20 @@ class House:
         if swapped:
             with self._reading:
                 self.memories.note_epoch(workload, new.epoch)
-                self._leases = {**self._leases, workload: new}
+                self._take({**self._leases, workload: new})
         return swapped
+
+    def _take(self, leases: dict[str, Lease]) -> None:
+        """Go by these leases from now on. Only by one of them does this host ever become a primary."""
+        leads = {name for name, lease in leases.items() if lease.primary == self.settings.host}
+        self._standby_since |= dict.fromkeys(leads)
+        self._leases = leases
+        ended = {name for name, since in self._standby_since.items() if since is None} - leads
+        self._standby_since |= dict.fromkeys(ended, time.monotonic())
+
+    def standby_since(self, workload: str) -> float | None:
+        """Return since when, on the monotonic clock, this host has had no lease to write by; None while it has one."""
+        return self._standby_since.get(workload)
 
     # Writing and receiving
 

@@ -1,7 +1,8 @@
 """Try whether this host's storekeeper accepts writes: one file of plain Python, run on the host as root.
 
-Every attempt is a real write that the storekeeper takes back. The order is one line of JSON on standard input; each
-attempt is a JSON line on standard output; it stops when its standard input ends.
+Every attempt is a real write that the storekeeper takes back. One that has no lease to write by says for how long it
+has had none, ``standby_s``: it never was a writer in that time, whether or not anybody asked. The order is one line of
+JSON on standard input; each attempt is a JSON line on standard output; it stops when its standard input ends.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ _TIMEOUT_S = 0.8
 _ONE_LINE_AT_A_TIME = threading.Lock()
 
 
-def attempt(workload: str) -> tuple[str, str]:
-    """Try to write; return writable, read-only or down, and why."""
+def attempt(workload: str) -> dict[str, object]:
+    """Try to write; return the state, which is writable, read-only or down, and what else is known."""
     try:
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(_TIMEOUT_S)
@@ -27,22 +28,23 @@ def attempt(workload: str) -> tuple[str, str]:
             line.sendall(json.dumps({"verb": "try", "workload": workload}).encode() + b"\n")
             said = json.loads(line.makefile().readline())
     except (OSError, ValueError) as error:
-        return "down", f"{type(error).__name__}: {error}"
+        return {"state": "down", "why": f"{type(error).__name__}: {error}"}
     if said.get("writable") is True:
-        return "writable", ""
+        return {"state": "writable"}
     if said.get("writable") is False:
-        return "read-only", ""
-    return "down", str(said.get("error", "it said nothing"))
+        since = said.get("standby_s")
+        return {"state": "read-only", **({"standby_s": since} if isinstance(since, float) else {})}
+    return {"state": "down", "why": str(said.get("error", "it said nothing"))}
 
 
 def say(workload: str, node: str) -> None:
     """Try once, and say what was seen."""
     began = time.monotonic()
-    state, why = attempt(workload)
+    seen = attempt(workload)
     t = time.monotonic()
     with _ONE_LINE_AT_A_TIME:
-        line = {"t": t, "node": node, "workload": workload, "state": state, "took_s": round(t - began, 6)}
-        sys.stdout.write(json.dumps(line | ({"why": why} if why else {})) + "\n")
+        line = {"t": t, "node": node, "workload": workload, "took_s": round(t - began, 6), **seen}
+        sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 
 
