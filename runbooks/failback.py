@@ -24,7 +24,7 @@ from secondsite.plan import (
 
 @runbook(name="failback", intent=Intent.FAILBACK)
 def failback(estate: Estate, plan: PlanBuilder) -> None:
-    """Rebuild the returned site as a standby, catch up, and switch home to it."""
+    """Rebuild the returned site as a standby, catch up, switch home to it, and protect the data at both sites again."""
     returned = tuple(host.name for host in estate.hosts_at(plan.target))
     plan.step(
         "reach",
@@ -144,6 +144,16 @@ def _switch_home(plan: PlanBuilder, workload: Workload, *, services: tuple[Servi
         timeout=seconds(120),
         expected=seconds(3),
         by_hand=switch_by_hand(workload, old=old, new=new),
+    )
+    plan.step(
+        f"protect-{workload.name}",
+        title=f"Wait until {old} holds everything too",
+        call=call("catch-up", workload=workload.name, host=old, leader=new),
+        hosts=(old, new),
+        after=(f"switch-{workload.name}",),
+        reads_only=True,
+        timeout=seconds(300),
+        by_hand=catch_up_by_hand(workload, node=old),
     )
 
 
