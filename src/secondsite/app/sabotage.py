@@ -60,7 +60,8 @@ class _Saboteur:
     _before: States = field(default_factory=dict, init=False)
 
     def carry_out(self, chosen: Sequence[Sabotage]) -> tuple[Planted, ...]:
-        self._before = self._look()
+        settled = self.bench.clock.monotonic() + _UNTIL_GREEN.total_seconds()
+        self._before = self._look_until(lambda seen: not reasons_not_healthy(seen), settled)
         if reasons := reasons_not_healthy(self._before):
             raise Refused(
                 f"the estate is not healthy to begin with: {', '.join(reasons)}",

@@ -14,7 +14,8 @@ from .common import Settings, Unreadable, run
 
 _SOCKETS = Path("/var/run/postgresql")
 _TLS = "/etc/secondsite/tls"
-_HEARTBEAT_WITHIN_S = 2.5
+_HEARTBEAT_NEW_S = 2.5
+_HEARTBEAT_WITHIN_S = 8.0
 _QUERIES = {
     "settings": "SELECT name, setting FROM pg_settings",
     "extensions": "SELECT name, default_version FROM pg_available_extensions",
@@ -64,16 +65,18 @@ def _cluster(port: int) -> dict[str, Any]:
 def heartbeat(settings: Settings) -> dict[str, Any]:
     """Have each writer here write the time into its cluster, and see on each standby how old the newest time is.
 
-    All hosts are asked at once, so a standby waits a little for its writer's. The writer does not wait for the standby.
+    All hosts are asked at once, and any of them may be slow to begin, so a standby waits a while for its writer's. The
+    writer does not wait for the standby.
     """
     found: dict[str, Any] = {}
+    until = time.monotonic() + _HEARTBEAT_WITHIN_S
     ports = sorted(int(path.name.rpartition(".")[2]) for path in _SOCKETS.glob(".s.PGSQL.*[0-9]"))
     if not ports:
         raise Unreadable(f"no cluster has a socket in {_SOCKETS}")
     for port in ports:
         database = _with_heartbeat(port)
         if database:
-            found[str(port)] = _beat(port, database, str(settings["name"]))
+            found[str(port)] = _beat(port, database, str(settings["name"]), until)
     return found
 
 
@@ -88,7 +91,7 @@ def _with_heartbeat(port: int) -> str:
     return ""
 
 
-def _beat(port: int, database: str, node: str) -> dict[str, Any]:
+def _beat(port: int, database: str, node: str, until: float) -> dict[str, Any]:
     with _connected(port, database) as connection:
         if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,):
             connection.execute("SET synchronous_commit = local")  # a standby that is gone must not keep it waiting
@@ -98,12 +101,11 @@ def _beat(port: int, database: str, node: str) -> dict[str, Any]:
                 [node],
             )
             return {"writes": True, "age_s": None}
-        until = time.monotonic() + _HEARTBEAT_WITHIN_S
         while True:
             query = "SELECT extract(epoch FROM clock_timestamp() - max(at))::float8 FROM secondsite.heartbeat"
             row = connection.execute(query).fetchone()
             age = row[0] if row else None
-            if (age is not None and age < _HEARTBEAT_WITHIN_S) or time.monotonic() > until:
+            if (age is not None and age < _HEARTBEAT_NEW_S) or time.monotonic() > until:
                 return {"writes": False, "age_s": age}
             time.sleep(0.1)
 
