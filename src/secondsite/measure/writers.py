@@ -154,7 +154,7 @@ def unwatched_stretches(
 
     A poll that got no answer says nothing, unless the node was proven cut; nor does one that took over 1 s itself. A
     standby's answer tells of the time before it too: PostgreSQL never goes back to being a standby without a restart
-    (its manual, chapter High Availability).
+    (its manual, chapter High Availability), and a storekeeper says since when it has had no lease to write by.
     None if nobody watched at all, or not between known instants.
     """
     begin, end = milestones.fault_begun, milestones.traffic_stopped
