@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from ..checks.load import load_sabotages
 from ..checks.model import Sabotage, State
 from ..checks.rules import CHECKS
-from ..checks.rules.planted import Planted, States, alarms, changed, missed, reasons_not_healthy, states_of, target
+from ..checks.rules.planted import (
+    Planted,
+    States,
+    alarms,
+    changed,
+    confirmed,
+    missed,
+    reasons_not_healthy,
+    states_of,
+    target,
+)
 from ..checks.rules.twins import pairs
 from ..errors import ActionError, Refused, SecondsiteError, UsageError
 from ..estate.model import Estate, Host
@@ -76,6 +86,8 @@ class _Saboteur:
             until = begun + sabotage.within.total_seconds()
             after = self._look_until(lambda seen: not missed(sabotage, self._before, seen), until)
             seconds = self.bench.clock.monotonic() - begun
+            if alarms(sabotage, self._before, after):
+                after = confirmed(sabotage, self._before, after, self._look())
         finally:
             self._shell(sabotage, host, "revert")
         healthy = self.bench.clock.monotonic() + _UNTIL_GREEN.total_seconds()

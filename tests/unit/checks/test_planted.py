@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from secondsite.checks.load import load_sabotages
 from secondsite.checks.model import Place, Sabotage, State
 from secondsite.checks.rules import CHECKS
-from secondsite.checks.rules.planted import alarms, changed, missed, reasons_not_healthy, target
+from secondsite.checks.rules.planted import alarms, changed, confirmed, missed, reasons_not_healthy, target
 from secondsite.errors import ConfigError
 
 from .estates import ESTATE
@@ -70,6 +70,23 @@ def test_only_green_that_turns_red_counts_as_noticed_and_nothing_else_may_move(
         moved = before[name] is not after[name]
         assert (name in alarms(planted, before, after)) == (moved and name not in red | may)
         assert (name in changed(before, after)) == moved
+
+
+@given(
+    before=states,
+    after=states,
+    again=states,
+    red=st.sets(st.sampled_from(IDS), min_size=1),
+    may=st.sets(st.sampled_from(IDS)),
+)
+def test_an_alarm_is_what_is_not_as_before_at_a_second_look_either_and_what_was_noticed_stays_noticed(
+    before: dict[str, State], after: dict[str, State], again: dict[str, State], red: set[str], may: set[str]
+) -> None:
+    planted = sabotage(red, may)
+    seen = confirmed(planted, before, after, again)
+
+    assert alarms(planted, before, seen) == alarms(planted, before, after) & alarms(planted, before, again)
+    assert missed(planted, before, seen) == missed(planted, before, after)
 
 
 @given(before=states)

@@ -52,6 +52,15 @@ def alarms(sabotage: Sabotage, before: States, after: States) -> frozenset[str]:
     return frozenset(moved) - sabotage.expect_red - sabotage.may_red
 
 
+def confirmed(sabotage: Sabotage, before: States, after: States, again: States) -> States:
+    """Return how the checks came out when what moved without a reason was looked at a second time.
+
+    A route that a busy host lost for a moment is back by then; what the fault itself has wrongly turned red is not.
+    """
+    doubtful = alarms(sabotage, before, after)
+    return {name: again.get(name, state) if name in doubtful else state for name, state in after.items()}
+
+
 def changed(before: States, after: States) -> frozenset[str]:
     """Return the checks that did not come out as before."""
     return frozenset(name for name in {*before, *after} if before.get(name) is not after.get(name))
