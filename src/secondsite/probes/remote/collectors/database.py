@@ -14,7 +14,8 @@ from .common import Settings, Unreadable, run
 
 _SOCKETS = Path("/var/run/postgresql")
 _TLS = "/etc/secondsite/tls"
-_HEARTBEAT_NEW_S = 2.5
+_HEARTBEAT_NEW_S = 4.5
+_BEATS, _BEAT_EVERY_S = 2, 2.0
 _HEARTBEAT_WITHIN_S = 8.0
 _QUERIES = {
     "settings": "SELECT name, setting FROM pg_settings",
@@ -65,18 +66,20 @@ def _cluster(port: int) -> dict[str, Any]:
 def heartbeat(settings: Settings) -> dict[str, Any]:
     """Have each writer here write the time into its cluster, and see on each standby how old the newest time is.
 
-    All hosts are asked at once, and any of them may be slow to begin, so a standby waits a while for its writer's. The
-    writer does not wait for the standby.
+    All hosts are asked at once, and any of them may be slow to begin: a standby waits a while for its writer's, and the
+    writer, who does not wait for the standby, writes for a while.
     """
     found: dict[str, Any] = {}
     until = time.monotonic() + _HEARTBEAT_WITHIN_S
     ports = sorted(int(path.name.rpartition(".")[2]) for path in _SOCKETS.glob(".s.PGSQL.*[0-9]"))
     if not ports:
         raise Unreadable(f"no cluster has a socket in {_SOCKETS}")
-    for port in ports:
-        database = _with_heartbeat(port)
-        if database:
-            found[str(port)] = _beat(port, database, str(settings["name"]), until)
+    databases = {port: database for port in ports if (database := _with_heartbeat(port))}
+    for beat in range(_BEATS):
+        time.sleep(_BEAT_EVERY_S if beat else 0)
+        found = {str(port): _beat(port, name, str(settings["name"]), until) for port, name in databases.items()}
+        if not any(one["writes"] for one in found.values()):
+            break
     return found
 
 
