@@ -82,6 +82,7 @@ def environment(settings: LabSettings) -> dict[str, str]:
         "SECONDSITE_LAB": settings.instance,
         "SECONDSITE_STATE": str(settings.state),
         "SECONDSITE_CACHE": str(settings.cache),
+        "SECONDSITE_ESTATE": str(settings.topology.parent),
     }
 
 
