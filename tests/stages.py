@@ -84,10 +84,13 @@ def fast_stages() -> list[Stage]:
 def full_lanes() -> list[list[Stage]]:
     """Return what may go on side by side after the fast stages: each lane has labs of its own, and waits a lot."""
     folders = [f"tests/{name}" for name in ("unit", "contract", "replay", "architecture")]
-    roles = "tests/integration/roles"
+    roles, measured = "tests/integration/roles", "--ignore=tests/end_to_end/test_site_loss.py"
     lint = ("ansible-lint", "--offline", "--strict", "--profile", "production", "roles")
     return [
-        [tool("lint of roles", *lint, is_patient=True)],
+        [
+            tool("lint of roles", *lint, is_patient=True),
+            suite("planted faults", ["tests/end_to_end", measured], "lab and not nightly", minutes=25),
+        ],
         [suite("roles", [roles], "lab and not nightly", minutes=30)],
         [
             suite("integration", ["tests/integration"], "not lab and not nightly"),
@@ -99,7 +102,7 @@ def full_lanes() -> list[list[Stage]]:
 
 def drill_stages() -> list[Stage]:
     """Return what has the machine to itself, because it is measured."""
-    return [suite("the drill", ["tests/end_to_end"], "lab and not nightly", minutes=25)]
+    return [suite("the drill", ["tests/end_to_end/test_site_loss.py"], "lab and not nightly", minutes=25)]
 
 
 def nightly_stages() -> list[Stage]:

@@ -79,3 +79,34 @@ def test_a_restart_says_nothing_of_the_time_before_it(start: Any) -> None:
     start.house()
     start.clock[0] = 500.0
     assert start.house().standby_since("mail") == 500.0
+
+
+class Stopped(Exception):  # noqa: N818  what happened
+    """The thread that copies for ever was stopped by its test."""
+
+
+def test_trouble_with_a_copy_ends_when_the_host_is_no_longer_the_primary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(FILES), *sys.path])
+    kept, rules = importlib.import_module("storekeeper.kept"), importlib.import_module("storekeeper.rules")
+    roles = [rules.Role.PRIMARY, rules.Role.STANDBY]
+    notes: list[tuple[str, str]] = []
+
+    def sleep(_: float) -> None:
+        if len(notes) > 1:
+            raise Stopped
+
+    house = SimpleNamespace(
+        settings=SimpleNamespace(root=Path("/nowhere"), peer=THERE),
+        lease=lambda _: rules.Lease(primary=HERE, epoch=2),
+        role=lambda _: roles[min(len(notes), 1)],
+        note=lambda what, why: notes.append((what, why)),
+    )
+    one = kept.Kept("mail", house)
+    monkeypatch.setattr(one, "copy", lambda _: (_ for _ in ()).throw(kept.NotSent("epoch 2 is over")))
+    monkeypatch.setattr(one.due, "wait", lambda _: True)
+    monkeypatch.setattr(kept.time, "sleep", sleep)
+
+    with pytest.raises(Stopped):
+        one.copy_for_ever()
+
+    assert notes == [("mail", "epoch 2 is over"), ("mail", "")]
