@@ -85,6 +85,7 @@ def measure(side: str) -> Took:
 def fresh_lab() -> Iterator[Path]:
     state = Path(tempfile.mkdtemp(prefix="secondsite-bench-", dir="/var/tmp"))
     environment = {**os.environ, "SECONDSITE_LAB": INSTANCE, "SECONDSITE_STATE": str(state)}
+    environment["SECONDSITE_ESTATE"] = str(INVENTORY)
 
     def lab(verb: str) -> None:
         argv = [sys.executable, "-m", "secondsite", "lab", verb]

@@ -36,7 +36,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 RUNBOOKS = PROJECT / "runbooks"
 SCENARIOS = PROJECT / "drtests" / "scenarios"
 CHECKS = PROJECT / "drtests"
-DEFAULT_ESTATE = PROJECT / "inventories" / "lab"
+DEFAULT_ESTATE = PROJECT / "inventories" / "small"
 TOPOLOGY = "lab.yml"
 
 

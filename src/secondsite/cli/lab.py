@@ -18,7 +18,7 @@ from .terminal import DEFAULT_ESTATE, emit, emit_json, json_option, say
 
 _FAILED = 3
 STATES = Path("/var/lib/secondsite")
-SIZES = {"full": DEFAULT_ESTATE, "small": DEFAULT_ESTATE.with_name("small")}
+SIZES = {"full": DEFAULT_ESTATE.with_name("lab"), "small": DEFAULT_ESTATE}
 _CONSOLE = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -54,7 +54,7 @@ _CONSOLE = {
     "--estate",
     envvar="SECONDSITE_ESTATE",
     type=click.Path(path_type=Path),
-    show_default="the standing lab's, else inventories/lab",
+    show_default="the standing lab's, else inventories/small",
     help="Folder whose lab.yml is the topology.",
 )
 @click.pass_context

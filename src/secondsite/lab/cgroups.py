@@ -17,7 +17,8 @@ _ROOT = Path("/sys/fs/cgroup")
 _LEGACY = ("systemd", "unified", "memory", "pids", "freezer", "cpu")
 _UNIT = {"cpu.shares": 1024, "cpu.weight": 100}
 """The files of both versions of control groups that hold a group's part, and what they hold for one part."""
-_OF_LAB, _OF_HOST, _STEPPING_BACK = 8.0, 1.0, 1 / 16
+_OF_LAB, _OF_HOST, _STEPPING_BACK = 2.0, 1.0, 1 / 16
+"""The lab together has two parts: who conducts and measures has a third of the processors when all want them."""
 
 
 def systemd_rules_here() -> bool:
