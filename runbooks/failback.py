@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from secondsite.plan import (
     Estate,
+    HostName,
     Intent,
     PlanBuilder,
     Service,
@@ -98,12 +99,18 @@ def _rebuild(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
         expected=seconds(8),
         by_hand=rebuild_by_hand(workload, node=node, leader=leader),
     )
+    _catch_up(plan, workload, step="catch-up", node=node, leader=leader, after="rebuild")
+
+
+def _catch_up(
+    plan: PlanBuilder, workload: Workload, *, step: str, node: HostName, leader: HostName, after: str
+) -> None:
     plan.step(
-        f"catch-up-{workload.name}",
+        f"{step}-{workload.name}",
         title=f"Wait until {node} holds everything",
         call=call("catch-up", workload=workload.name, host=node, leader=leader),
         hosts=(node, leader),
-        after=(f"rebuild-{workload.name}",),
+        after=(f"{after}-{workload.name}",),
         reads_only=True,
         timeout=seconds(300),
         by_hand=catch_up_by_hand(workload, node=node),
@@ -145,16 +152,7 @@ def _switch_home(plan: PlanBuilder, workload: Workload, *, services: tuple[Servi
         expected=seconds(3),
         by_hand=switch_by_hand(workload, old=old, new=new),
     )
-    plan.step(
-        f"protect-{workload.name}",
-        title=f"Wait until {old} holds everything too",
-        call=call("catch-up", workload=workload.name, host=old, leader=new),
-        hosts=(old, new),
-        after=(f"switch-{workload.name}",),
-        reads_only=True,
-        timeout=seconds(300),
-        by_hand=catch_up_by_hand(workload, node=old),
-    )
+    _catch_up(plan, workload, step="protect", node=old, leader=new, after="switch")
 
 
 def _customers_home(estate: Estate, plan: PlanBuilder, service: Service) -> None:

@@ -6,13 +6,17 @@ meanwhile, and neither has said no.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..errors import ActionError, ActionTimeout, MeasurementError, Unreachable
+from ..errors import ActionError, ActionTimeout, Effect, MeasurementError, Unreachable
 
 T = TypeVar("T")
+
+ELECTED_WITHIN_S = 10.0
+"""In that time a quorum that lost its leader has another one: ten of etcd's default elections."""
 
 SILENCES = (Unreachable, ActionError, MeasurementError)
 """What says that nobody answered, or not with an answer. For questions, and effects that may be asked for twice."""
@@ -57,3 +61,15 @@ class Patience:
             if self.monotonic() >= deadline:
                 raise ActionTimeout(f"{otherwise}{why}")
             self.sleep(pause)
+
+    def used(self, is_writable: Callable[[], bool], *, what: str, within: dt.timedelta) -> None:
+        """Return when a write was accepted.
+
+        Raises:
+            ActionError: every write was refused in that time, as ``what`` says, or nobody answered.
+        """
+        seconds = within.total_seconds()
+        try:
+            self.until(is_writable, otherwise=f"{what}, for {seconds:g} s", within=seconds, pause=0.2)
+        except ActionTimeout as refused:
+            raise ActionError(refused.what, effect=Effect.NONE) from refused

@@ -13,10 +13,10 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..errors import ActionError, ActionTimeout, Effect, MeasurementError, Unreachable
+from ..errors import ActionError, Effect, MeasurementError, Unreachable
 from ..run.ports import Hands
 from .model import Lag, Lease, Role
-from .patience import Patience
+from .patience import ELECTED_WITHIN_S, Patience
 
 _SHORT = dt.timedelta(seconds=5)
 _LONG = dt.timedelta(seconds=120)
@@ -39,8 +39,6 @@ _GLANCE_S = 0.005
 _ETCDCTL = ("sudo", "-n", "/usr/local/sbin/secondsite-etcdctl", "--command-timeout=3s")
 _SWITCHED = "Successfully switched over"
 _SWITCH_WITHIN_S = 45.0
-_ELECTED_WITHIN_S = 10.0
-"""In that time a quorum that lost its leader has another one: ten of etcd's default elections."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +83,7 @@ class PatroniCluster:
         Raises:
             Unreachable: no such member answers with a quorum behind it, also after an election.
         """
-        return self._patience.answered(lambda: self._lease_now(avoiding), within=_ELECTED_WITHIN_S)
+        return self._patience.answered(lambda: self._lease_now(avoiding), within=ELECTED_WITHIN_S)
 
     def _lease_now(self, avoiding: Sequence[str]) -> Lease:
         reasons = []
@@ -111,7 +109,7 @@ class PatroniCluster:
         voter, transaction = self._voter(avoiding=old), self._take_over(old=old, new=new)
         # A second one after one that was carried out and never answered changes nothing: the lease is not old's then.
         answer = self._patience.answered(
-            lambda: self._etcdctl(voter, ["txn"], stdin=transaction), within=_ELECTED_WITHIN_S
+            lambda: self._etcdctl(voter, ["txn"], stdin=transaction), within=ELECTED_WITHIN_S
         )
         if not answer.startswith("SUCCESS"):
             holder = self.lease(avoiding=(old,)).leader
@@ -268,12 +266,9 @@ class PatroniCluster:
         Raises:
             ActionError: it refused every write in that time.
         """
-        seconds = within.total_seconds()
-        what = f"{node} refuses a write to {self.cluster.scope}, for {seconds:g} s"
-        try:
-            self._patience.until(lambda: self.is_writable(node), otherwise=what, within=seconds, pause=_POLL_S * 4)
-        except ActionTimeout as refused:
-            raise ActionError(refused.what, effect=Effect.NONE) from refused
+        self._patience.used(
+            lambda: self.is_writable(node), what=f"{node} refuses a write to {self.cluster.scope}", within=within
+        )
 
     def writers(self) -> tuple[str, ...]:
         """Name every node that accepts a write now. A node that can't be asked raises: unknown is not *none*."""

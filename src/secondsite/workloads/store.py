@@ -13,10 +13,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import ActionError, ActionTimeout, Effect, MeasurementError, Unreachable
+from ..errors import ActionError, Effect, MeasurementError, Unreachable
 from ..run.ports import Hands
 from .model import Lag, Lease, Role
-from .patience import Patience
+from .patience import ELECTED_WITHIN_S, Patience
 
 PREFIX = "/secondsite/workloads/"
 _SHORT = dt.timedelta(seconds=5)
@@ -27,8 +27,6 @@ _IN_DOUBT = 3
 _SILENT = 4
 _READ_LIMIT = 64 << 20
 _WITHIN = dt.timedelta(seconds=30)
-_ELECTED_WITHIN_S = 10.0
-"""In that time a quorum that lost its leader has another one: ten of etcd's default elections."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +73,7 @@ class StoredWorkload:
         Raises:
             Unreachable: no voter outside the hosts to avoid answers with a quorum behind it, also after an election.
         """
-        return self._patience.answered(lambda: self._lease_now(avoiding), within=_ELECTED_WITHIN_S)
+        return self._patience.answered(lambda: self._lease_now(avoiding), within=ELECTED_WITHIN_S)
 
     def _lease_now(self, avoiding: Sequence[str]) -> Lease:
         reasons = []
@@ -139,7 +137,7 @@ class StoredWorkload:
             ActionTimeout: the lease moved, and ``new`` accepted no write in time.
         """
         host = next(host for host in self.stored.lease_hosts if host != old)
-        lease = self._patience.answered(lambda: self._taken_over(host, old=old, new=new), within=_ELECTED_WITHIN_S)
+        lease = self._patience.answered(lambda: self._taken_over(host, old=old, new=new), within=ELECTED_WITHIN_S)
         if lease.leader != new:
             raise ActionError(
                 f"{self.stored.name}: the lease is held by {lease.leader}, not by {old}; nothing was changed",
@@ -204,12 +202,9 @@ class StoredWorkload:
         Raises:
             ActionError: it refused every write in that time.
         """
-        seconds = within.total_seconds()
-        what = f"{node} refuses a write to {self.stored.name}, for {seconds:g} s"
-        try:
-            self._patience.until(lambda: self.is_writable(node), otherwise=what, within=seconds, pause=_POLL_S * 4)
-        except ActionTimeout as refused:
-            raise ActionError(refused.what, effect=Effect.NONE) from refused
+        self._patience.used(
+            lambda: self.is_writable(node), what=f"{node} refuses a write to {self.stored.name}", within=within
+        )
 
     def writers(self) -> tuple[str, ...]:
         """Name every node that accepts a write now. A node that can't be asked raises."""

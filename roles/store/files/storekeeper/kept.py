@@ -38,9 +38,7 @@ class Kept:
             lease = self.house.lease(self.name)
             if lease is None or self.house.role(self.name) is not Role.PRIMARY or self.house.settings.peer is None:
                 self.due.clear()
-                self.house.note(
-                    self.name, ""
-                )  # a copy that was refused while the lease was handed over is nobody's trouble
+                self.house.note(self.name, "")  # what was refused while the lease was handed over is over
                 time.sleep(0.2)
                 continue
             try:
