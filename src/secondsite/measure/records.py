@@ -214,16 +214,17 @@ def _requests(reader: Reader) -> tuple[Request, ...] | None:
 def _writability(reader: Reader) -> tuple[WritabilitySample, ...] | None:
     """Read samples, in order of time.
 
-    Lines of different hosts may be delivered late; one that goes back for its node and workload by more than delivery
-    can take is a problem and is left out.
+    Lines may be delivered late; one that goes back for its node and workload by more than delivery can take is a problem
+    and is left out. What the controller says of a node, that it answers nothing, is in order by itself: a controller
+    that stood still says so before it reads the answers that had come meanwhile.
     """
     numbered = reader.lines("writability.jsonl", _sample)
     if numbered is None:
         return None
     kept: list[WritabilitySample] = []
-    latest: dict[tuple[str, str], Instant] = {}
+    latest: dict[tuple[str, str, bool], Instant] = {}
     for number, sample in numbered:
-        key = (sample.workload, sample.node)
+        key = (sample.workload, sample.node, sample.state is Writability.UNREACHABLE)
         if sample.t < latest.get(key, sample.t) - LATEST_DELIVERY:
             reader.note("writability.jsonl", number, f"goes back in time for {sample.node}, {sample.workload}")
             continue

@@ -65,6 +65,14 @@ def test_a_line_that_cannot_be_meant_is_named_and_makes_a_pass_impossible(file: 
     assert result.verdict in {Verdict.INCONCLUSIVE, Verdict.FAILED}
 
 
+def test_answers_read_late_after_the_node_was_called_unreachable_are_kept() -> None:
+    late = b'{"t": 1034.0, "node": "db-dc2", "workload": "billing", "state": "unreachable"}'
+    before = recompute(read_records(FILES_OF_A_DRILL))
+    result = recompute(read_records(with_line("writability.jsonl", late)))
+    assert result.problems == before.problems == ()
+    assert result.max_writers == before.max_writers
+
+
 def test_a_request_recorded_twice_counts_once_and_is_named() -> None:
     first = FILES_OF_A_DRILL["requests.jsonl"].splitlines()[0]
     result = recompute(read_records(with_line("requests.jsonl", first)))
