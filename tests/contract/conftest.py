@@ -17,12 +17,12 @@ import pytest
 
 from secondsite.errors import ActionError, Effect
 from secondsite.plan.load import load_plan
-from secondsite.run.model import Answer, Json, RunResult, StepState, Transition
+from secondsite.run.model import Json, RunResult, StepState, Transition
 from secondsite.run.ports import Outcome, StepContext
-from secondsite.run.service import answer_gate
+from secondsite.run.service import answer_for, answer_gate
 from secondsite.sim.crash import Crash, CrashPoint
 from secondsite.sim.estate import two_site_estate
-from secondsite.sim.world import OrdersFor, SimulatedEngine, SimulatedWorld
+from secondsite.sim.world import OrdersFor, SimulatedApprovers, SimulatedEngine, SimulatedWorld, sign_in_simulation
 from secondsite.store.clock import SystemClock
 from secondsite.store.runs import RunStore
 
@@ -121,9 +121,11 @@ class SimulatedMachine:
 
     def answer(self, gate: str, who: str, *, granted: bool) -> None:
         plan, run = self.engine.plan, self.engine.run
-        word = Answer(run=run, gate=gate, plan_digest=plan.digest, who=who, granted=granted, at="2026-01-01T00:00:00Z")
+        now = self.engine.clock.now()
+        word = sign_in_simulation(answer_for(plan, run=run, gate=gate, who=who, granted=granted, at=now))
         self.world.power.restore()
-        answer_gate(word, run=run, plan=plan, journal=self.engine.journal)
+        journal = self.engine.journal
+        answer_gate(word, run=run, plan=plan, journal=journal, approvers=SimulatedApprovers(), now=now)
 
     def effects(self) -> Sequence[str]:
         return [key.split("/")[1] for key in self.world.effects]
@@ -189,7 +191,9 @@ class ProcessMachine:
 
     def answer(self, gate: str, who: str, *, granted: bool) -> None:
         store = self.store()
-        store.answer(store.folders.find("1"), gate=gate, who=who, granted=granted)
+        folder = store.folders.find("1")
+        word = answer_for(folder.plan(), run=folder.id, gate=gate, who=who, granted=granted, at=store.clock.now())
+        store.answer(folder, sign_in_simulation(word), approvers=SimulatedApprovers())
 
     def effects(self) -> Sequence[str]:
         return [key.split("/")[1] for key in self._lines("effects")]

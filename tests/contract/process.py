@@ -18,7 +18,7 @@ from secondsite.run.model import Json, Seen
 from secondsite.run.ports import Outcome, Registry, StepContext
 from secondsite.run.stop import Stop
 from secondsite.sim.estate import two_site_estate
-from secondsite.sim.world import OrdersFor
+from secondsite.sim.world import OrdersFor, SimulatedApprovers
 from secondsite.store.clock import SystemClock
 from secondsite.store.runs import Crew, RunStore
 
@@ -78,7 +78,7 @@ def main(state: Path, name: str, crash: tuple[str, str] | None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     world = FileWorld(folder=folder, crash=crash)
     registry = Registry(actions=dict.fromkeys(("apply", "fail", "linger"), world), probes={"applied": world})
-    crew = Crew(registry=registry, orders=OrdersFor(), observers=())
+    crew = Crew(registry=registry, orders=OrdersFor(), approvers=SimulatedApprovers(), observers=())
     store = RunStore(state, root=HERE, clock=SystemClock())
     stop = Stop()
     with store.session(purpose=name) as session, stop.on_signals():

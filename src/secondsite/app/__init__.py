@@ -1,5 +1,7 @@
 """The composition root: the one room that names concrete adapters."""
 
-from .bench import PROJECT, RUNBOOKS, Bench, crew, estate, open_bench, run_store
+from .approvals import give_answer
+from .bench import PROJECT, RUNBOOKS, Bench, estate, open_bench, run_store
+from .crew import crew
 
-__all__ = ["PROJECT", "RUNBOOKS", "Bench", "crew", "estate", "open_bench", "run_store"]
+__all__ = ["PROJECT", "RUNBOOKS", "Bench", "crew", "estate", "give_answer", "open_bench", "run_store"]

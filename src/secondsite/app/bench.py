@@ -14,6 +14,7 @@ from ..estate.model import Estate, WorkloadName
 from ..hands import actions as hand_actions
 from ..hands import keepers, secrets
 from ..hands.age import LAB_LIMITATION, Safe, own_safe
+from ..hands.approvers import SshApprovers, make_lab_persons
 from ..hands.dns import NameServer
 from ..hands.isolation import CarrierFilter
 from ..hands.keys import RUNNER, USER, Trust
@@ -59,10 +60,11 @@ class Bench:
     adapters: Mapping[WorkloadName, WorkloadAdapter]
     registry: Registry
     orders: SignedOrders
+    approvers: SshApprovers
 
     def crew(self, *observers: Observer) -> Crew:
         """Return who a run works with."""
-        return Crew(registry=self.registry, orders=self.orders, observers=observers)
+        return Crew(registry=self.registry, orders=self.orders, approvers=self.approvers, observers=observers)
 
     def limitations(self) -> tuple[str, ...]:
         """Say what a report must know of how this bench works."""
@@ -137,17 +139,29 @@ def safe_of(estate: Estate) -> Safe:
     )
 
 
+def approvers_of(estate: Estate) -> SshApprovers:
+    """Return who may consent: the persons named in ``approvers`` beside the estate's files, on a lab the lab's own."""
+    if lab_of(estate) is None:
+        return SshApprovers(allowed=Path(estate.directory) / "approvers")
+    folder = lab_persons(estate)
+    make_lab_persons(folder)
+    return SshApprovers(allowed=folder / "allowed_signers")
+
+
+def lab_persons(estate: Estate) -> Path:
+    """Return the folder with the keys of a lab's persons."""
+    return state_path(estate) / "approvers"
+
+
+def ssh_agent() -> str:
+    """Return the socket of the ssh-agent of whoever runs this, or nothing."""
+    return os.environ.get("SSH_AUTH_SOCK", "")
+
+
 def checks_environment() -> dict[str, str]:
     """Return what the estate's checks may know of this process's environment."""
     kept = ("PATH", "HOME", "LANG", "PYTHONPATH", "TMPDIR")
     return {name: os.environ[name] for name in kept if name in os.environ}
-
-
-@contextlib.contextmanager
-def crew(estate: Estate, observers: tuple[Observer, ...] = ()) -> Iterator[Crew]:
-    """Get ready for one run."""
-    with open_bench(estate) as bench:
-        yield bench.crew(*observers)
 
 
 @contextlib.contextmanager
@@ -200,6 +214,7 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
             adapters=adapters,
             registry=_joined(*parts),
             orders=SignedOrders(state, estate=estate, now=clock.now),
+            approvers=approvers_of(estate),
         )
     finally:
         hands.close()

@@ -18,6 +18,7 @@ from ..drill.ports import View
 from ..errors import JournalError, Refused, SecondsiteError, Unreachable, UsageError
 from ..estate.model import Estate, SiteKind, SiteName, StandingOrderReference
 from ..evidence import Identity, seal, sha256
+from ..hands.approvers import LAB_LIMITATION
 from ..lab import service as lab_service
 from ..lab.faults import LabInjector
 from ..lab.limits import limitations as lab_limitations
@@ -33,7 +34,9 @@ from ..store.folders import RunFolder
 from ..store.records import RecordFolder
 from ..store.runs import RunStore, Session
 from .bench import CHECKS, PROJECT, RUNBOOKS, SCENARIOS, Bench, checks_environment, lab_of, open_bench, run_store
+from .desks import Desks, desks_of
 from .instruments import DrillIsolation, Instruments
+from .persons import LabPersons
 from .preparation import is_provisioned, provision, sign_standing_orders, signing_identities
 from .promised import promised
 from .runs import DrillRuns
@@ -148,12 +151,13 @@ class _DrillRun:
         self._connected()
         if self.is_directed and self._serving_site() == self.scenario.target:
             self.scenario = replace(self.scenario, begins_at=self.scenario.target)
-        sign_standing_orders(self.bench, self.scenario, plan_for=self._plan, view=self.view)
+        if self.scenario.consent_at is None:
+            sign_standing_orders(self.bench, self.scenario, plan_for=self._plan, view=self.view)
         identities = signing_identities(self.bench)
         folder = self.session.new_folder(self.scenario.name)
         records = RecordFolder(folder.records)
         records.touch(*_KINDS)
-        instruments = Instruments(bench=self.bench, records=records)
+        instruments, desks = self._instruments(records), self._desks()
         runs = DrillRuns(
             bench=self.bench,
             session=self.session,
@@ -161,6 +165,8 @@ class _DrillRun:
             records=records,
             plans=folder.path / "plans",
             view=self.view,
+            desks=desks,
+            by_persons=self.scenario.consent_at is not None,
         )
         trouble: SecondsiteError | None = None
         self._began = read_processor_time()
@@ -174,10 +180,24 @@ class _DrillRun:
         except SecondsiteError as error:
             trouble = error
         finally:
+            desks.stop()
             records.write("limitations", self._limitations())
             records.write("approvals", self._approvals(runs))
             records.close()
         return self._judged(folder, identities, trouble)
+
+    def _instruments(self, records: RecordFolder) -> Instruments:
+        lost = frozenset(site for site in (self.scenario.fault_site, self.scenario.also_lost) if site is not None)
+        return Instruments(bench=self.bench, records=records, lost=lost)
+
+    def _desks(self) -> Desks:
+        return Desks(
+            store=self.store,
+            approvers=self.bench.approvers,
+            hands=self.bench.runner,
+            desks=desks_of(self.estate) if self.scenario.consent_at is not None else (),
+            say=self.view.say,
+        )
 
     def _provisioned(self) -> None:
         before = None if self.fresh else is_provisioned(self.store, plan_for=self._plan)
@@ -224,6 +244,7 @@ class _DrillRun:
             view=self.view,
             writability=instruments.writability,
             markers=instruments.markers,
+            persons=LabPersons(bench=self.bench, view=self.view, run=runs.number) if self.lab is not None else None,
         )
         drill_id = f"{folder.number}-{self.scenario.name}"
         plan = self._plan(self.scenario.runbook, self.scenario.origin, self.scenario.target)
@@ -248,7 +269,8 @@ class _DrillRun:
         if self.lab is None:
             return list(self.bench.limitations())
         of_machine = stolen_time_limitation(self._began, read_processor_time())
-        return [*lab_limitations(self.lab), *of_machine, *self.bench.limitations()]
+        of_persons = [LAB_LIMITATION] if self.scenario.consent_at is not None else []
+        return [*lab_limitations(self.lab), *of_machine, *of_persons, *self.bench.limitations()]
 
     def _approvals(self, runs: DrillRuns) -> dict[str, object]:
         order = self._order()
@@ -256,7 +278,9 @@ class _DrillRun:
         return {"standing_order": signed, "approvals": runs.approvals()}
 
     def _order(self) -> StandingOrderReference | None:
-        """Return the standing order for this drill's runbook and direction, if the estate declares one."""
+        """Return the standing order for this drill's runbook and direction, if it has one and may use it."""
+        if self.scenario.consent_at is not None:
+            return None
         asked = (self.scenario.runbook, self.scenario.origin, self.scenario.target)
         orders = self.estate.standing_orders
         return next((one for one in orders if (one.runbook, one.origin, one.target) == asked), None)

@@ -22,10 +22,11 @@ from .bench import Bench
 
 @dataclass(kw_only=True)
 class Instruments:
-    """Traffic, writability polls, holds and final reads of one drill."""
+    """Traffic, writability polls, holds and final reads of one drill that loses the sites in ``lost``."""
 
     bench: Bench
     records: RecordFolder
+    lost: frozenset[SiteName] = frozenset()
 
     @cached_property
     def traffic(self) -> CustomerTraffic:
@@ -58,7 +59,7 @@ class Instruments:
     @cached_property
     def markers(self) -> Planter | None:
         """Markers in the workloads that customers do not write to, named after the folder of this drill's records."""
-        planting = planting_in(self.bench.estate, run=f"drill-{self.records.folder.parent.name}")
+        planting = planting_in(self.bench.estate, run=f"drill-{self.records.folder.parent.name}", lost=self.lost)
         return Planter(self.bench.hands, planting, records=self.records) if planting is not None else None
 
     @cached_property

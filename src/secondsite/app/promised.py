@@ -13,7 +13,7 @@ RETURN_SUSTAINED_S = 5
 OUT_OF_SCOPE = (
     "other estates: a lab's result proves nothing about them",
     "backups and restore from them",
-    "the headquarters, power feeds and batteries",
+    "power feeds and batteries",
 )
 
 
@@ -70,13 +70,14 @@ def promised(
             "never more than one writer of a workload",
             "the estate is in steady state again and nothing injected is left",
         ],
-        "out_of_scope": [*OUT_OF_SCOPE, *_also_out_of_scope(estate)],
+        "out_of_scope": [*OUT_OF_SCOPE, *_also_out_of_scope(estate, scenario)],
         "commitments": [{"id": one.id, "kept_by": one.kept_by} for one in estate.commitments],
         "versions": dict(versions),
     }
 
 
-def _also_out_of_scope(estate: Estate) -> list[str]:
+def _also_out_of_scope(estate: Estate, scenario: Scenario) -> list[str]:
+    kept = [] if scenario.also_lost is not None else ["the loss of headquarters"]
     if any(workload.takes_markers for workload in estate.workloads.values()):
-        return ["that a notice arrives only once: one sent in the moment of a failover may be sent again"]
-    return ["mail, files, git repositories and documents: this estate holds a shop and its databases"]
+        return [*kept, "that a notice arrives only once: one sent in the moment of a failover may be sent again"]
+    return [*kept, "mail, files, git repositories and documents: this estate holds a shop and its databases"]

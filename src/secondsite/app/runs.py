@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..drill.ports import Records, RunEnd, View
@@ -12,10 +12,12 @@ from ..drill.rules import mark_of
 from ..estate.model import SiteName
 from ..plan.model import Plan, Step
 from ..run.model import RunResult, StepRecord, StepState, Transition
+from ..run.ports import NotCovered
 from ..run.stop import Stop
 from ..store.folders import RunFolder
 from ..store.runs import Session
 from .bench import Bench
+from .desks import Desks
 
 _ENDED_WELL = frozenset({StepState.DONE, StepState.VERIFIED})
 _OUTCOMES: Mapping[StepState, str] = {
@@ -43,7 +45,10 @@ class DrillRuns:
     records: Records
     plans: Path
     view: View
+    desks: Desks
+    by_persons: bool = False
     _stop: Stop = field(default_factory=Stop, init=False)
+    _number: int = field(default=0, init=False)
     _ended: list[tuple[Plan, RunResult, list[Transition]]] = field(default_factory=list, init=False)
 
     def run(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
@@ -51,7 +56,10 @@ class DrillRuns:
         plan, folder = self._begun(runbook, origin, target)
         seen: list[Transition] = []
         watch = _Watch(plan=plan, records=self.records, view=self.view, seen=seen)
-        result = self.session.start(folder, self.bench.crew(watch), stop=self._stop)
+        crew = self.bench.crew(watch, self.desks)
+        if self.by_persons:
+            crew = replace(crew, orders=_NoOrders())
+        result = self.session.start(folder, crew, stop=self._stop)
         self._ended.append((plan, result, seen))
         for line in step_lines(plan, result, seen):
             self.records.append("steps", line)
@@ -71,9 +79,18 @@ class DrillRuns:
     def _begun(self, runbook: str, origin: SiteName, target: SiteName) -> tuple[Plan, RunFolder]:
         plan = self.plan_for(runbook, origin, target)
         folder = self.session.begin(plan)
+        self._number = folder.number
         self.plans.mkdir(exist_ok=True)
         shutil.copyfile(folder.path / "plan.json", self.plans / f"{folder.id}.json")
         return plan, folder
+
+    def number(self) -> int:
+        """Return the number of the run begun last."""
+        return self._number
+
+    def waits_at(self) -> str | None:
+        """Name the gate at which the run in flight waits for persons, if it does."""
+        return next((one.gate for one in self.desks.waiting()), None)
 
     def stop(self) -> None:
         """Ask the run in flight to start no further step."""
@@ -82,6 +99,14 @@ class DrillRuns:
     def approvals(self) -> list[dict[str, object]]:
         """Return every consent that was given in these runs."""
         return [one for plan, result, seen in self._ended for one in consents(plan, result, seen)]
+
+
+class _NoOrders:
+    """No standing order counts: this drill is about consent by persons."""
+
+    def covering(self, plan: Plan, step: Step) -> NotCovered:
+        """Cover nothing."""
+        return NotCovered(reasons=(f"this drill has persons consent to {step.name} of {plan.runbook}",))
 
 
 @dataclass(kw_only=True)

@@ -48,7 +48,11 @@ def run(*, runbook: str, origin: str | None, target: str | None, estate: Path, y
     plan = load_plan(runbook, directory=app.RUNBOOKS, root=app.PROJECT, estate=loaded, origin=origin, target=target)
     _ask_first(loaded, f"run {runbook}" + (f" from {origin} to {target}" if origin else ""), yes=yes)
     store, stop = app.run_store(loaded), Stop()
-    with stop.on_signals(), store.session(purpose=runbook) as session, app.crew(loaded, (_Teller(as_json),)) as crew:
+    with (
+        stop.on_signals(),
+        store.session(purpose=runbook) as session,
+        app.crew(loaded, (_Teller(as_json),), say=say) as crew,
+    ):
         folder = session.begin(plan)
         say(f"run {folder.id} of plan {plan.digest[:12]}")
         result = session.start(folder, crew, stop=stop)
@@ -110,7 +114,7 @@ def resume(*, number: str | None, estate: Path, yes: bool, as_json: bool) -> int
     with stop.on_signals(), store.session(purpose=f"resume {number or ''}".strip()) as session:
         folder = store.folders.find(number) if number else store.the_open_run()
         _ask_first(loaded, f"resume {folder.id}", yes=yes)
-        with app.crew(loaded, (_Teller(as_json),)) as crew:
+        with app.crew(loaded, (_Teller(as_json),), say=say) as crew:
             result = session.resume(folder, crew, stop=stop)
     return _finish(result, as_json=as_json)
 
@@ -141,23 +145,35 @@ def abort(*, number: str | None, who: str, estate: Path, as_json: bool) -> int:
 @click.argument("number", metavar="RUN")
 @click.argument("gate")
 @click.option("--yes/--no", "granted", default=None, help="Consent, or refuse.")
-@click.option("--as", "who", metavar="NAME", required=True, help="Who answers.")
+@click.option("--as", "who", metavar="NAME", required=True, help="Who answers, as the estate's approvers are named.")
+@click.option(
+    "--key",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Your SSH key, or its public half if an agent holds it.",
+    show_default="on a lab, the key that the lab made for NAME",
+)
 @estate_option
 @json_option
-def approve(*, number: str, gate: str, granted: bool | None, who: str, estate: Path, as_json: bool) -> int:
-    """Answer GATE of RUN. The answer is bound to the run's plan and reaches a waiting run at once.
+def approve(  # noqa: PLR0913  as many as its options
+    *, number: str, gate: str, granted: bool | None, who: str, key: Path | None, estate: Path, as_json: bool
+) -> int:
+    """Answer GATE of RUN, signed with your SSH key. The answer reaches a waiting run at once.
 
-    A gate named in-doubt:STEP#N asks whether that step happened: --yes it did, --no it did not.
+    It is bound to the run, its plan and the hosts that the gate is about, and holds for four hours. A gate named
+    in-doubt:STEP#N asks whether that step happened: --yes it did, --no it did not.
     """
+    from .. import app  # noqa: PLC0415  as above
+
     if granted is None:
         raise UsageError("say --yes or --no", not_done="the gate was not answered")
-    store = _store(estate)
-    folder = store.folders.find(number)
-    store.answer(folder, gate=gate, who=who, granted=granted)
+    loaded = app.estate(estate)
+    given = app.give_answer(loaded, number=number, gate=gate, who=who, granted=granted, key=key)
     if as_json:
-        emit_json({"run": folder.id, "gate": gate, "who": who, "granted": granted})
+        emit_json({"run": given.run, "gate": gate, "who": who, "granted": granted, "expires": given.expires})
     else:
-        say(f"{who} said {'yes' if granted else 'no'} to {gate} of {folder.id}")
+        about = ", ".join(given.targets) or "no host"
+        say(f"{who} said {'yes' if granted else 'no'} to {gate} of {given.run}, which is about {about}")
     return 0
 
 

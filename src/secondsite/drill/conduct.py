@@ -19,6 +19,7 @@ from .ports import (
     Injector,
     Isolation,
     Markers,
+    Persons,
     Records,
     Replication,
     RunEnd,
@@ -34,6 +35,7 @@ T = TypeVar("T")
 
 _ARMING_S = 1.0
 _SILENCE_S = 2.0
+_ALSO_SILENT_S = 1.0
 _CONTROL_HELD_AT_LEAST_S = 1.0
 _HOME_AGAIN_S = 8.0
 """How long customers must be served well after the return: caches turn over, then the service must hold."""
@@ -54,6 +56,7 @@ class Kit:
     view: View
     writability: WritabilityWatch
     markers: Markers | None = None
+    persons: Persons | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,7 +68,7 @@ class Conductor:
     kit: Kit
     stopping: Callable[[], bool]
     promised: Mapping[str, object]
-    _cut: bool = field(default=False, init=False)
+    _cut: list[str] = field(default_factory=list, init=False)
     _is_away: bool = field(default=False, init=False)
     _deadline: float = field(default=0.0, init=False)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=2), init=False)
@@ -128,6 +131,8 @@ class Conductor:
             ended = run.result()
             raise Refused(f"run {scenario.runbook} ended {ended.state} before the fault was injected: {ended.why}")
         proof = self._pull_the_plug()
+        if scenario.consent_at is not None:
+            self._lose_headquarters(run)
         ended = self._result(run)
         self._result(proof)
         self._require_completed(ended)
@@ -135,12 +140,32 @@ class Conductor:
 
     def _pull_the_plug(self) -> Future[None]:
         hosts = [host.name for host in self.estate.hosts_at(self.scenario.fault_site)]
-        self._cut = True
+        self._cut += hosts
         cut = self.kit.injector.cut_power(hosts)
         self._event("fault-begun", at=cut.first_wire_dropped_at, detail=", ".join(hosts))
         self._event("fault-done", at=cut.last_init_killed_at)
         self.kit.view.say(f"the plug of {self.scenario.fault_site} is pulled: {', '.join(hosts)}")
         return self._pool.submit(self._prove, hosts)
+
+    def _lose_headquarters(self, run: Future[RunEnd]) -> None:
+        """Wait until the run waits for persons, take the place where they sit away, and have their deputies consent."""
+        scenario, kit = self.scenario, self.kit
+        while (gate := kit.runs.waits_at()) is None and not run.done():
+            self._wait(0.05)
+        if gate is None or scenario.consent_at is None or kit.persons is None:
+            return
+        if scenario.also_lost is not None:
+            hosts = [host.name for host in self.estate.hosts_at(scenario.also_lost)]
+            self._cut += hosts
+            cut = kit.injector.cut_power(hosts)
+            self._event("also-lost", at=cut.first_wire_dropped_at, detail=", ".join(hosts))
+            kit.view.say(f"the plug of {scenario.also_lost} is pulled too: {', '.join(hosts)}")
+            silence = kit.injector.prove_silence(hosts, seconds=_ALSO_SILENT_S)
+            if not silence.proven:
+                raise SecondsiteError(f"{scenario.also_lost} is not silent after its power was cut")
+            self._event("also-lost-proven", detail=f"{_ALSO_SILENT_S} s without a packet or an answer")
+        kit.persons.consent(gate, at=scenario.consent_at)
+        self._event("deputies-answered", detail=f"{gate}, at {scenario.consent_at}")
 
     def _prove(self, hosts: Sequence[str]) -> None:
         silence = self.kit.injector.prove_silence(hosts, seconds=_SILENCE_S)
@@ -184,9 +209,9 @@ class Conductor:
     def _return_home(self) -> None:
         scenario, kit = self.scenario, self.kit
         kit.view.phase("Return")
-        hosts = [host.name for host in self.estate.hosts_at(scenario.fault_site)]
+        hosts = list(self._cut)
         kit.injector.restore_power(hosts)
-        self._cut = False
+        self._cut = []
         self._event("power-restored", detail=", ".join(hosts))
         self._wait(2.0)  # long enough for the polls to see what the returned hosts try
         self._event("failback-started")
@@ -235,8 +260,8 @@ class Conductor:
 
     def _power_on(self) -> None:
         if self._cut:
-            self.kit.injector.restore_power([host.name for host in self.estate.hosts_at(self.scenario.fault_site)])
-            self._cut = False
+            self.kit.injector.restore_power(self._cut)
+            self._cut = []
 
     def _lift(self) -> None:
         if self.kit.isolation.in_force():

@@ -42,6 +42,13 @@ class ScenarioDocument(_Document):
     return_runbook: Name = Field(description="The runbook that brings operations home.")
     fault: Literal["cut-power"] = Field(description="What is injected; the estate must permit it.")
     fault_site: Name = Field(description="The site it is injected at.")
+    consent_at: Name | None = Field(
+        default=None,
+        description="The site where deputies sit who consent to the failover; without it, a standing order.",
+    )
+    also_lost: Name | None = Field(
+        default=None, description="A site that loses its power as well, once the run waits for that consent."
+    )
     hold: Name = Field(description="The control arm, whose replication is held back before the fault.")
     hold_for: Duration = Field(description="For how long it is held back at least.")
     traffic: TrafficDocument = Field(description="What customers do meanwhile.")
@@ -110,6 +117,8 @@ def _scenario(parsed: ScenarioDocument, document: Document) -> Scenario:
             return_runbook=parsed.return_runbook,
             fault=FaultKind(parsed.fault),
             fault_site=SiteName(parsed.fault_site),
+            consent_at=SiteName(parsed.consent_at) if parsed.consent_at else None,
+            also_lost=SiteName(parsed.also_lost) if parsed.also_lost else None,
             hold=WorkloadName(parsed.hold),
             hold_for=parsed.hold_for,
             traffic=TrafficShape(**parsed.traffic.model_dump()),

@@ -43,6 +43,9 @@ class Scenario:
     ``hold_for`` is how long the control arm's replication is held back before the fault; ``sustained`` how long
     customers must be served within the service level for restoration to count. ``begins_at`` is where operations are
     before the drill, when that is not the origin: they are moved to the origin first, and back at the end.
+
+    ``consent_at`` is the site where deputies sit who consent to the failover, instead of a standing order;
+    ``also_lost`` a site that loses its power as well, once the run waits for that consent.
     """
 
     name: str
@@ -62,6 +65,8 @@ class Scenario:
     maximum: dt.timedelta
     digest: str
     begins_at: SiteName | None = None
+    consent_at: SiteName | None = None
+    also_lost: SiteName | None = None
 
     def __post_init__(self) -> None:
         """Refuse a scenario that can't be meant."""
@@ -69,6 +74,10 @@ class Scenario:
             raise ValueError(f"origin and target are both {self.origin}")
         if self.warm_up + self.hold_for + self.sustained >= self.maximum:
             raise ValueError("warm_up, hold and sustained together exceed the maximum duration")
+        if self.also_lost is not None and self.consent_at is None:
+            raise ValueError("also_lost loses its power while the run waits for consent, so consent_at must be given")
+        if self.consent_at in (self.origin, self.also_lost) and self.consent_at is not None:
+            raise ValueError(f"nobody can consent at {self.consent_at}, which is lost")
 
     def directed(self, *, origin: SiteName, target: SiteName) -> Scenario:
         """Return the same scenario from one site to another: what it does to its origin, it does to that one.
@@ -77,4 +86,10 @@ class Scenario:
             ValueError: both are the same site.
         """
         swapped = {self.origin: origin, self.target: target}
-        return replace(self, origin=origin, target=target, fault_site=swapped.get(self.fault_site, self.fault_site))
+        return replace(
+            self,
+            origin=origin,
+            target=target,
+            fault_site=swapped.get(self.fault_site, self.fault_site),
+            consent_at=swapped.get(self.consent_at, self.consent_at) if self.consent_at is not None else None,
+        )

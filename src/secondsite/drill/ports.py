@@ -233,8 +233,24 @@ class Runs(Protocol):
         """Carry a run to its end that is no part of what is measured, and say how it ended."""
         ...
 
+    def waits_at(self) -> str | None:
+        """Name the gate at which the run in flight waits for persons, if it does."""
+        ...
+
     def stop(self) -> None:
         """Ask the run in flight to start no further step."""
+        ...
+
+
+class Persons(Protocol):
+    """Who consents when no standing order does."""
+
+    def consent(self, gate: str, *, at: SiteName) -> None:
+        """Have as many persons as the gate needs consent at a desk of that site.
+
+        Raises:
+            SecondsiteError: the desk could not be used.
+        """
         ...
 
 

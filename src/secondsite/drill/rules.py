@@ -57,6 +57,7 @@ def reasons_not_to_drill(scenario: Scenario, estate: Estate) -> Iterator[str]:
         )
         return
     yield from _reasons_about_sites(scenario, estate)
+    yield from _reasons_about_consent(scenario, estate)
     held = estate.workloads.get(scenario.hold)
     if held is None:
         yield f"hold names the workload {scenario.hold}, which the estate does not have"
@@ -76,6 +77,17 @@ def _reasons_about_sites(scenario: Scenario, estate: Estate) -> Iterator[str]:
             yield f"{key} is {name}, which the estate does not have"
         elif site.kind is not SiteKind.DATACENTER:
             yield f"{key} is {name}, which is no datacenter"
+
+
+def _reasons_about_consent(scenario: Scenario, estate: Estate) -> Iterator[str]:
+    lost = estate.sites.get(scenario.also_lost) if scenario.also_lost is not None else None
+    if scenario.also_lost is not None and lost is None:
+        yield f"also_lost is {scenario.also_lost}, which the estate does not have"
+    elif lost is not None and lost.kind is not SiteKind.HEADQUARTERS:
+        yield f"also_lost is {scenario.also_lost}, which is no headquarters: what is left could not go on"
+    at = scenario.consent_at
+    if at is not None and not any(host.site == at and "desk" in host.groups for host in estate.hosts.values()):
+        yield f"consent_at is {at}, where no host is a desk (group desk) at which a deputy could consent"
 
 
 def _reasons_about_terms(scenario: Scenario, estate: Estate) -> Iterator[str]:

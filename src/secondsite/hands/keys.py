@@ -150,7 +150,7 @@ class Trust:
         for site in self.sites:
             self._make_authority(site)
             for user in (USER, RUNNER):
-                _make_key(self.identity(site, user), comment=f"{user}@{site}")
+                make_key(self.identity(site, user), comment=f"{user}@{site}")
                 self._certify_user(site, user, now=now)
         _write(self.known_hosts, self._authorities_text())
         _write(self.ssh_config, self._config_text())
@@ -323,7 +323,7 @@ def _keygen(argv: Sequence[str]) -> None:
         raise ActionError(f"ssh-keygen failed: {plain(ended.stderr or ended.stdout)}", effect=Effect.NONE)
 
 
-def _make_key(path: Path, *, comment: str) -> None:
+def make_key(path: Path, *, comment: str) -> None:
     """Make a key pair; the private file appears last, so a crash in between leaves nothing half-made."""
     if path.exists():
         return

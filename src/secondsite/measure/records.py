@@ -214,9 +214,9 @@ def _requests(reader: Reader) -> tuple[Request, ...] | None:
 def _writability(reader: Reader) -> tuple[WritabilitySample, ...] | None:
     """Read samples, in order of time.
 
-    Lines may be delivered late; one that goes back for its node and workload by more than delivery can take is a problem
-    and is left out. What the controller says of a node, that it answers nothing, is in order by itself: a controller
-    that stood still says so before it reads the answers that had come meanwhile.
+    Lines may be delivered late; one that goes back for its node and workload by more than delivery can take is a
+    problem and is left out. What the controller says of a node, that it answers nothing, is in order by itself: a
+    controller that stood still says so before it reads the answers that had come meanwhile.
     """
     numbered = reader.lines("writability.jsonl", _sample)
     if numbered is None:

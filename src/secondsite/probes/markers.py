@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ..drill.ports import Records
 from ..errors import MeasurementError
-from ..estate.model import Estate, HostName, SiteKind, WorkloadName
+from ..estate.model import Estate, HostName, SiteKind, SiteName, WorkloadName
 from ..run.ports import Hands, Stream
 from .customers import read_object
 from .ship import ship
@@ -31,16 +31,20 @@ class Planting:
     domain: str
 
 
-def planting_in(estate: Estate, *, run: str) -> Planting | None:
+def planting_in(estate: Estate, *, run: str, lost: Collection[SiteName] = ()) -> Planting | None:
     """Return what a drill of this estate plants; None when there is nothing to plant in.
 
+    Planted is from headquarters, or if that is among the sites that are ``lost``, from a web host of one that is not.
+
     Raises:
-        MeasurementError: there is, and no operators' host to plant from.
+        MeasurementError: there is, and no host to plant from.
     """
     marked = [workload for workload in estate.workloads.values() if workload.takes_markers]
     if not marked:
         return None
-    sources = [host.name for host in estate.hosts.values() if estate.sites[host.site].kind is SiteKind.HEADQUARTERS]
+    standing = [host for host in estate.hosts.values() if host.site not in lost]
+    sources = [host.name for host in standing if estate.sites[host.site].kind is SiteKind.HEADQUARTERS]
+    sources += [host.name for host in standing if "web" in host.groups and lost]
     if not sources:
         raise MeasurementError("the estate has no headquarters' host from which markers could be planted")
     hosts = {host for workload in marked for host in workload.members.values()}

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..plan.model import Plan, Step
-from .model import Answer, Consent, Note, NoteKind
-from .ports import Clock, Covered, Journal, StandingOrders
+from .model import Consent, HeardAnswer, Note, NoteKind
+from .ports import Approvers, Clock, Covered, Journal, NotSigned, StandingOrders
 from .rules import answer_from, answer_name, consent_from, reasons_not_to_accept, tally
 
 
@@ -25,12 +25,15 @@ class OpenGate:
 class GateKeeper:
     """Keeps the gates of one run. Everything it knows is in the journal, so a successor knows the same."""
 
-    def __init__(self, *, plan: Plan, run: str, journal: Journal, orders: StandingOrders, clock: Clock) -> None:
+    def __init__(
+        self, *, plan: Plan, run: str, journal: Journal, orders: StandingOrders, approvers: Approvers, clock: Clock
+    ) -> None:
         """Begin with no open gate."""
+        self._approvers = approvers
         self._plan, self._run = plan, run
         self._journal, self._orders, self._clock = journal, orders, clock
         self.open: dict[str, OpenGate] = {}
-        self._answers: dict[str, list[Answer]] = {}
+        self._answers: dict[str, list[HeardAnswer]] = {}
 
     def begin_waiting(self, name: str, step: Step, *, persons: int) -> OpenGate:
         """Open a gate, or take up one that was opened before; its waiting time counts from the first opening."""
@@ -54,13 +57,15 @@ class GateKeeper:
     def hear(self, note: Note) -> Iterator[str]:
         """Take an answer from the journal; yield every reason to refuse it instead. It is checked again each time."""
         answer = answer_from(note.body)
-        reasons = [*reasons_not_to_accept(answer, run=self._run, plan=self._plan, gates=(answer.gate,))]
+        now = self._clock.now()
+        reasons = [*reasons_not_to_accept(answer, run=self._run, plan=self._plan, gates=(answer.gate,), now=now)]
         if note.run != self._run or note.name != answer_name(answer):
             reasons.append(f"it was recorded as {note.name} of run {note.run}, which is not what it says")
-        if reasons:
-            yield from reasons
+        signed = self._approvers.signed(answer)
+        if isinstance(signed, NotSigned) or reasons:
+            yield from (*reasons, *(signed.reasons if isinstance(signed, NotSigned) else ()))
             return
-        self._answers.setdefault(answer.gate, []).append(answer)
+        self._answers.setdefault(answer.gate, []).append(HeardAnswer(answer=answer, key=signed.key))
 
     def decided(self) -> Iterator[tuple[OpenGate, Consent]]:
         """Close and yield every open gate whose answers decide it."""
@@ -68,7 +73,7 @@ class GateKeeper:
             answers = self._answers.get(gate.name, [])
             granted = tally(answers, persons=gate.persons)
             if granted is not None:
-                yield gate, self._close(gate, granted=granted, by=tuple(a.who for a in answers if a.granted is granted))
+                yield gate, self._close(gate, granted=granted, by=_who(answers, granted=granted))
 
     def _close(self, gate: OpenGate, *, granted: bool, by: tuple[str, ...], standing_order: str = "") -> Consent:
         waited = (self._clock.now() - gate.opened_at) // dt.timedelta(milliseconds=1)
@@ -76,6 +81,10 @@ class GateKeeper:
         self._journal.note(self._run, NoteKind.GATE_CLOSED, gate.name, body)
         del self.open[gate.name]
         return consent_from(body)
+
+
+def _who(answers: Sequence[HeardAnswer], *, granted: bool) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(heard.answer.who for heard in answers if heard.answer.granted is granted))
 
 
 def _only(notes: Sequence[Note], kind: NoteKind, name: str) -> Note:

@@ -32,7 +32,7 @@ from .model import (
     StepState,
     Transition,
 )
-from .ports import Clock, Journal, Observer, Registry, StandingOrders, StepContext
+from .ports import Approvers, Clock, Journal, Observer, Registry, StandingOrders, StepContext
 from .rules import (
     attempt_name,
     came_out_well,
@@ -65,6 +65,7 @@ class Kit:
     journal: Journal
     registry: Registry
     orders: StandingOrders
+    approvers: Approvers
     clock: Clock
     files: Path
     observers: tuple[Observer, ...] = ()
@@ -83,7 +84,9 @@ class Interpreter:
         self._inbox: queue.SimpleQueue[Work] = queue.SimpleQueue()
         self._in_flight: set[str] = set()
         self._frontier = Frontier(plan)
-        self._gates = GateKeeper(plan=plan, run=run, journal=kit.journal, orders=kit.orders, clock=kit.clock)
+        self._gates = GateKeeper(
+            plan=plan, run=run, journal=kit.journal, orders=kit.orders, approvers=kit.approvers, clock=kit.clock
+        )
         self._last_note = 0
         self._halted = False
         self._aborted = False

@@ -112,18 +112,28 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A named person's word on one gate of one run of one plan.
+    """A named person's word on one gate of one run of one plan, for the hosts named in ``targets``, until ``expires``.
 
-    ``signature`` is a placeholder until approvals are signed by keys of distinct persons.
+    ``signature`` is over all the rest, in OpenSSH's format (PROTOCOL.sshsig). Instants are ISO 8601 with an offset.
     """
 
     run: str
     gate: str
     plan_digest: str
+    targets: tuple[str, ...]
     who: str
     granted: bool
     at: str
+    expires: str
     signature: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardAnswer:
+    """An answer whose signature was checked, and which key it was made with."""
+
+    answer: Answer
+    key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

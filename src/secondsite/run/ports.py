@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..plan.model import Plan, Step
-from .model import Attempt, AttemptKey, Json, Note, NoteKind, Seen, StepResult, Transition
+from .model import Answer, Attempt, AttemptKey, Json, Note, NoteKind, Seen, StepResult, Transition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +186,28 @@ class StandingOrders(Protocol):
 
     def covering(self, plan: Plan, step: Step) -> Covered | NotCovered:
         """Return the order that covers this step of this plan now, or every reason why none does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """An answer that its person signed. ``key`` tells keys apart by their bytes, whatever they are called."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSigned:
+    """Why an answer's signature does not count."""
+
+    reasons: tuple[str, ...]
+
+
+class Approvers(Protocol):
+    """The persons who may consent, and the keys they sign with."""
+
+    def signed(self, answer: Answer) -> Signed | NotSigned:
+        """Say with which key exactly this answer was signed by the person it names."""
         ...
 
 

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ..errors import Effect
 from ..plan.model import Plan, Step
-from .model import Answer, Attempt, Consent, Json, Note, NoteKind, RunState, StepRecord, StepResult, StepState
+from .model import (
+    Answer,
+    Attempt,
+    Consent,
+    HeardAnswer,
+    Json,
+    Note,
+    NoteKind,
+    RunState,
+    StepRecord,
+    StepResult,
+    StepState,
+)
+
+LONGEST_APPROVAL = dt.timedelta(hours=24)
+_CLOCKS_DIFFER = dt.timedelta(minutes=5)
+_DOUBT = "in-doubt:"
 
 
 def fold(plan: Plan, attempts: Sequence[Attempt], notes: Sequence[Note]) -> Mapping[str, StepRecord]:
@@ -112,7 +130,20 @@ def attempt_name(step: str, attempt: int) -> str:
 
 def doubt_gate(step: str, attempt: int) -> str:
     """Return the name of the gate that asks a person whether an attempt had its effect."""
-    return f"in-doubt:{step}#{attempt}"
+    return f"{_DOUBT}{step}#{attempt}"
+
+
+def step_of_gate(gate: str) -> str:
+    """Return the name of the step whose gate has this name."""
+    return gate.removeprefix(_DOUBT).rpartition("#")[0] if gate.startswith(_DOUBT) else gate
+
+
+def targets_of(plan: Plan, gate: str) -> tuple[str, ...]:
+    """Return the hosts that consent at a gate lets a run touch: those of its step and of all that come after it."""
+    reached = {step_of_gate(gate)}
+    while more := {step.name for step in plan.steps if step.name not in reached and reached & set(step.after)}:
+        reached |= more
+    return tuple(sorted({host for step in plan.steps if step.name in reached for host in step.hosts}))
 
 
 def effect_in(body: Json) -> Effect:
@@ -132,8 +163,10 @@ def consent_from(body: Json) -> Consent:
     )
 
 
-def reasons_not_to_accept(answer: Answer, *, run: str, plan: Plan, gates: Sequence[str]) -> Iterator[str]:
-    """Yield every reason why an answer is not one to a gate of this run of this plan."""
+def reasons_not_to_accept(
+    answer: Answer, *, run: str, plan: Plan, gates: Sequence[str], now: dt.datetime
+) -> Iterator[str]:
+    """Yield every reason why an answer is not one, now, to a gate of this run of this plan."""
     if answer.run != run:
         yield f"the answer is for run {answer.run}, not for {run}"
     if answer.gate not in gates:
@@ -142,11 +175,40 @@ def reasons_not_to_accept(answer: Answer, *, run: str, plan: Plan, gates: Sequen
         yield f"the answer is for plan {answer.plan_digest[:12]}, this run's is {plan.digest[:12]}"
     if not answer.who.strip():
         yield "the answer does not say whose it is"
+    wanted = targets_of(plan, answer.gate)
+    if answer.targets != wanted:
+        yield f"the answer is for {_listed(answer.targets)}, this gate is about {_listed(wanted)}"
+    yield from _reasons_not_in_force(answer, now)
+
+
+def _reasons_not_in_force(answer: Answer, now: dt.datetime) -> Iterator[str]:
+    try:
+        at, expires = dt.datetime.fromisoformat(answer.at), dt.datetime.fromisoformat(answer.expires)
+        lasts, early, late = expires - at, at - now, now >= expires
+    except (ValueError, TypeError):
+        yield "the answer does not say from when until when it holds"
+        return
+    if late:
+        yield f"the answer expired at {answer.expires}"
+    if early > _CLOCKS_DIFFER:
+        yield f"the answer is of {answer.at}, which is not yet"
+    if not dt.timedelta(0) < lasts <= LONGEST_APPROVAL:
+        yield f"the answer holds for {lasts}, and {LONGEST_APPROVAL} is the longest"
+
+
+def _listed(hosts: Sequence[str]) -> str:
+    return ", ".join(hosts) or "no host"
+
+
+def answer_statement(answer: Answer) -> bytes:
+    """Return what a person signs: everything the answer says, as one line of JSON with its keys in order."""
+    body = {name: value for name, value in answer_body(answer).items() if name != "signature"}
+    return json.dumps({"kind": "approval", "schema_version": 1, **body}, sort_keys=True, ensure_ascii=True).encode()
 
 
 def answer_name(answer: Answer) -> str:
-    """Return the name under which an answer is noted: one person answers one gate once."""
-    return f"{answer.gate}/{answer.who}"
+    """Return the name under which an answer is noted."""
+    return f"{answer.gate}/{answer.who}/{answer.at}"
 
 
 def answer_body(answer: Answer) -> Json:
@@ -155,9 +217,11 @@ def answer_body(answer: Answer) -> Json:
         "run": answer.run,
         "gate": answer.gate,
         "plan_digest": answer.plan_digest,
+        "targets": list(answer.targets),
         "who": answer.who,
         "granted": answer.granted,
         "at": answer.at,
+        "expires": answer.expires,
         "signature": answer.signature,
     }
 
@@ -168,18 +232,24 @@ def answer_from(body: Json) -> Answer:
         run=str(body.get("run", "")),
         gate=str(body.get("gate", "")),
         plan_digest=str(body.get("plan_digest", "")),
+        targets=tuple(str(host) for host in _list(body.get("targets"))),
         who=str(body.get("who", "")),
         granted=body.get("granted") is True,
         at=str(body.get("at", "")),
+        expires=str(body.get("expires", "")),
         signature=str(body.get("signature", "")),
     )
 
 
-def tally(answers: Sequence[Answer], *, persons: int) -> bool | None:
-    """Return what the answers to one gate come to: refused by any, granted by enough persons, else still open."""
-    if any(not answer.granted for answer in answers):
+def tally(answers: Sequence[HeardAnswer], *, persons: int) -> bool | None:
+    """Return what the answers to one gate come to: refused by any, granted by enough persons, else still open.
+
+    Persons are as many as there are different names and different keys: one key under two names is one person.
+    """
+    if any(not heard.answer.granted for heard in answers):
         return False
-    return True if len({answer.who.strip().casefold() for answer in answers}) >= persons else None
+    names, keys = {heard.answer.who.strip().casefold() for heard in answers}, {heard.key for heard in answers}
+    return True if min(len(names), len(keys)) >= persons else None
 
 
 def run_state(notes: Sequence[Note]) -> RunState:

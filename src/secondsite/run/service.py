@@ -11,9 +11,11 @@ from ..errors import Refused, StepMismatch, UsageError
 from ..plan.model import Plan
 from .interpreter import Interpreter, Kit
 from .model import ENGINE_VERSION, Answer, Json, Note, NoteKind, RunResult, RunState
-from .ports import Registry
-from .rules import answer_body, answer_name, reasons_not_to_accept, run_state
+from .ports import Approvers, NotSigned, Registry
+from .rules import answer_body, answer_from, answer_name, reasons_not_to_accept, run_state, targets_of
 from .stop import Stop
+
+APPROVAL_LASTS = dt.timedelta(hours=4)
 
 
 class Notes(Protocol):
@@ -88,16 +90,47 @@ def open_gates(notes: Sequence[Note]) -> tuple[str, ...]:
     return tuple(note.name for note in notes if note.kind is NoteKind.GATE_OPENED and note.name not in closed)
 
 
-def answer_gate(answer: Answer, *, run: str, plan: Plan, journal: Notes) -> None:
+def answer_for(  # noqa: PLR0913  all of it is what the person signs
+    plan: Plan, *, run: str, gate: str, who: str, granted: bool, at: dt.datetime, lasts: dt.timedelta = APPROVAL_LASTS
+) -> Answer:
+    """Return the answer that this person would have to sign."""
+    return Answer(
+        run=run,
+        gate=gate,
+        plan_digest=plan.digest,
+        targets=targets_of(plan, gate),
+        who=who,
+        granted=granted,
+        at=at.isoformat(),
+        expires=(at + lasts).isoformat(),
+    )
+
+
+def answer_gate(
+    answer: Answer, *, run: str, plan: Plan, journal: Notes, approvers: Approvers, now: dt.datetime
+) -> None:
     """Record a person's answer; a run that waits hears it at once, one that is down when it is resumed.
 
     Raises:
-        Refused: the gate is not open, the answer is for another plan, or this person has answered.
+        Refused: the gate is not open, the answer is for another plan or other hosts, expired, or not signed by the
+            person it names, or this person has answered.
     """
     notes = journal.notes(run)
-    reasons = list(reasons_not_to_accept(answer, run=run, plan=plan, gates=open_gates(notes)))
+    reasons = list(reasons_not_to_accept(answer, run=run, plan=plan, gates=open_gates(notes), now=now))
     if run_state(notes) not in {RunState.OPEN, RunState.INTERRUPTED}:
         reasons.append(f"run {run} has ended")
+    signed = approvers.signed(answer)
+    if isinstance(signed, NotSigned):
+        reasons += signed.reasons
+    earlier = [answer_from(note.body) for note in notes if note.kind is NoteKind.ANSWER]
+    standing = [
+        one
+        for one in earlier
+        if one.gate == answer.gate and one.who.strip().casefold() == answer.who.strip().casefold()
+        and not list(reasons_not_to_accept(one, run=run, plan=plan, gates=(one.gate,), now=now))
+    ]  # fmt: skip
+    if standing:
+        reasons.append(f"{answer.who} has answered {answer.gate} already, at {standing[0].at}")
     if reasons:
         raise Refused(*reasons, next_step=f"secondsite runs show {run}")
     if not journal.note(run, NoteKind.ANSWER, answer_name(answer), answer_body(answer)):

@@ -31,6 +31,7 @@ class SimulatedDrill:
     suffering_s: float = 0.0  # ... and after a failover
     suffering_at_home_s: float = 0.0  # ... and after a return
     run_state: Mapping[str, str] = field(default_factory=dict)
+    asks_persons: bool = False
     dark: set[str] = field(default_factory=set)
     held_at: set[str] = field(default_factory=set)
     isolated: set[str] = field(default_factory=set)
@@ -50,6 +51,7 @@ class SimulatedDrill:
     _promoted_at: float | None = None
     _home_at: float | None = None
     _fault: threading.Event = field(default_factory=threading.Event)
+    _consent: threading.Event = field(default_factory=threading.Event)
 
     # Clock
 
@@ -186,6 +188,8 @@ class SimulatedDrill:
         self._moment(f"run-{runbook}")
         if runbook == "failover" and not self._fault.wait(timeout=5):
             raise ImpossibleWorld("the failover waited five real seconds for a fault")
+        if runbook == "failover" and self.asks_persons and not self._consent.wait(timeout=5):
+            raise ImpossibleWorld("the failover waited five real seconds for consent")
         if runbook == "failback" and self.dark:
             raise ImpossibleWorld("a failback to a dark site was begun")
         state = "interrupted" if self.stopped else self.run_state.get(runbook, "done")
@@ -201,6 +205,20 @@ class SimulatedDrill:
         if state == "done":
             self.serves_at = target
         return RunEnd(number=1, name=f"{runbook} {origin}->{target}", state=state, why="")
+
+    def waits_at(self) -> str | None:
+        """Name the gate at which a failover waits once there is a fault."""
+        waits = self.asks_persons and self._fault.is_set() and not self._consent.is_set()
+        return "authorise" if waits else None
+
+    def consent(self, gate: str, *, at: SiteName) -> None:
+        """Consent, at a place that has power."""
+        self._moment("consent")
+        if gate != self.waits_at():
+            raise ImpossibleWorld(f"consent to {gate!r}, which waits for none")
+        if any(host.endswith(at) for host in self.dark):
+            raise ImpossibleWorld(f"consent came from {at}, which is dark")
+        self._consent.set()
 
     def _change_by(self, runbook: str, state: str, *, origin: SiteName, target: SiteName) -> None:
         """A failover isolates and then promotes; one that does not complete gets as far as isolating."""
@@ -219,6 +237,7 @@ class SimulatedDrill:
         """Release whoever waits."""
         self.stopped = True
         self._fault.set()
+        self._consent.set()
 
     def phase(self, title: str) -> None:
         """Keep it."""

@@ -7,16 +7,18 @@ By default an action brings its effect about and leaves no facts. ``finds`` give
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import Effect
 from ..plan.model import Plan, Step
 from ..run.interpreter import Interpreter, Kit, Launch, in_thread
-from ..run.model import Json, RunResult, Seen, Transition
-from ..run.ports import Covered, NotCovered, Outcome, Registry, StandingOrders, StepContext
+from ..run.model import Answer, Json, RunResult, Seen, Transition
+from ..run.ports import Covered, NotCovered, NotSigned, Outcome, Registry, Signed, StandingOrders, StepContext
+from ..run.rules import answer_statement
 from ..run.stop import Stop
 from .crash import CrashPoint, Power
 from .journal import SimulatedJournal
@@ -55,6 +57,23 @@ class OrdersFor:
         if not self.signers:
             return NotCovered(reasons=(f"nobody signed a standing order for {step.name}",))
         return Covered(digest=plan.digest, signers=self.signers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedApprovers:
+    """Persons who sign by writing ``signed NAME``: each has the key of that name."""
+
+    def signed(self, answer: Answer) -> Signed | NotSigned:
+        """Take the word for a signature."""
+        if answer.signature != sign_in_simulation(answer).signature:
+            return NotSigned(reasons=(f"{answer.who} did not sign this",))
+        return Signed(key=answer.who.strip().casefold())
+
+
+def sign_in_simulation(answer: Answer) -> Answer:
+    """Return the answer as the person it names would sign it."""
+    seen = hashlib.sha256(answer_statement(answer)).hexdigest()
+    return replace(answer, signature=f"signed {answer.who} {seen}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -160,6 +179,7 @@ class SimulatedEngine:
             journal=self.journal,
             registry=self.world.registry(self.plan),
             orders=self.orders,
+            approvers=SimulatedApprovers(),
             clock=self.clock,
             files=Path(),
             observers=(self.seen.append, *observers),

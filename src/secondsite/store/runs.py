@@ -16,7 +16,7 @@ from ..run.durable import DurableJournal, Notebook, recorded_attempts
 from ..run.interpreter import Kit
 from ..run.model import Answer, Note, NoteKind, RunResult, RunState
 from ..run.perform import store_lost
-from ..run.ports import Clock, Observer, Registry, StandingOrders
+from ..run.ports import Approvers, Clock, Observer, Registry, StandingOrders
 from ..run.rules import exit_code_of, fold, reasons_in, run_state
 from ..run.service import abort_run, answer_gate, open_gates, resume_run, start_run
 from ..run.stop import Stop
@@ -38,10 +38,11 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crew:
-    """Who a run works with: actions and probes, standing orders, and who watches."""
+    """Who a run works with: actions and probes, standing orders, who may consent, and who watches."""
 
     registry: Registry
     orders: StandingOrders
+    approvers: Approvers
     observers: tuple[Observer, ...] = ()
 
 
@@ -101,12 +102,11 @@ class RunStore:
         code = exit_code_of(state, records)
         return RunResult(run=folder.id, state=state, exit_code=code, steps=records, reasons=reasons_in(records))
 
-    def answer(self, folder: RunFolder, *, gate: str, who: str, granted: bool) -> None:
-        """Record a person's answer to a gate; see ``run.service.answer_gate``."""
-        plan, at = folder.plan(), self.clock.now().isoformat()
-        answer = Answer(run=folder.id, gate=gate, plan_digest=plan.digest, who=who, granted=granted, at=at)
+    def answer(self, folder: RunFolder, answer: Answer, *, approvers: Approvers) -> None:
+        """Record a person's signed answer to a gate; see ``run.service.answer_gate``."""
+        plan, now = folder.plan(), self.clock.now()
         with self._existing_notebook() as book:
-            answer_gate(answer, run=folder.id, plan=plan, journal=book)
+            answer_gate(answer, run=folder.id, plan=plan, journal=book, approvers=approvers, now=now)
 
     def abort(self, folder: RunFolder, *, who: str) -> None:
         """End a run; see ``run.service.abort_run``."""
@@ -198,6 +198,7 @@ class Session:
             journal=self._opened(),
             registry=crew.registry,
             orders=crew.orders,
+            approvers=crew.approvers,
             clock=self._store.clock,
             files=folder.files,
             observers=(StepRecorder(folder.records), *crew.observers),

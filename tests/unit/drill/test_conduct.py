@@ -23,6 +23,7 @@ SCENARIO = load_scenario("site-loss", folder=ROOT / "drtests" / "scenarios", est
 HOME_AGAIN_S = 8.0  # as Conductor has it
 DC1, DC2 = SiteName("dc1"), SiteName("dc2")
 REVERSED = replace(SCENARIO.directed(origin=DC2, target=DC1), begins_at=DC1)
+WITHOUT_HEADQUARTERS = replace(SCENARIO, consent_at=DC2, also_lost=SiteName("hq"))
 SLACK_S = 2.5  # threads of the simulated world move its clock between two events
 BROKEN = ActionError("it broke", effect=Effect.UNKNOWN)
 
@@ -41,6 +42,7 @@ def conductor(
         traffic=TrafficOf(world),
         view=world,
         writability=WritabilityOf(world),
+        persons=world,
     )
     return Conductor(
         scenario=scenario,
@@ -73,6 +75,52 @@ def test_a_drill_goes_from_steady_state_to_steady_state() -> None:
     order += ["failback-started", "failback-done", "traffic-stopped", "final-read", "steady-again", "cleanup-proven"]
     assert [event for event in world.events() if event in order] == order
     assert "fault-proven" in world.events()
+
+
+def test_headquarters_is_lost_while_the_run_waits_and_deputies_at_the_target_consent() -> None:
+    world = SimulatedDrill(asks_persons=True)
+
+    conductor(world, scenario=WITHOUT_HEADQUARTERS).conduct()
+
+    assert_world_is_whole(world)
+    order = ["fault-begun", "also-lost", "also-lost-proven", "deputies-answered", "sustained", "power-restored"]
+    assert [event for event in world.events() if event in order] == order
+    restored = next(event for event in world.records["events"] if event["event"] == "power-restored")
+    assert {"console", "db-dc1"} <= set(str(restored["detail"]).split(", "))
+
+
+@pytest.mark.parametrize("moment", ["consent", "prove-silence"])
+def test_when_the_deputies_can_not_consent_nothing_is_promoted_and_both_places_have_power_again(moment: str) -> None:
+    world = SimulatedDrill(asks_persons=True, breaks={moment: BROKEN})
+
+    with pytest.raises(SecondsiteError):
+        conductor(world, scenario=WITHOUT_HEADQUARTERS).conduct()
+
+    assert not world.dark
+    assert not world.promoted or moment == "prove-silence"
+
+
+def test_a_run_that_fails_before_it_asks_anybody_is_not_waited_for() -> None:
+    world = SimulatedDrill(run_state={"failover": "failed"})
+
+    with pytest.raises(SecondsiteError, match="failed"):
+        conductor(world, scenario=WITHOUT_HEADQUARTERS).conduct()
+
+    assert "consent" not in world.done
+    assert_world_is_whole(world)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param({"also_lost": SiteName("hq")}, "consent_at must be given", id="lost-for-nothing"),
+        pytest.param({"consent_at": DC1}, "nobody can consent at dc1", id="consent-at-the-lost-site"),
+        pytest.param({"consent_at": SiteName("hq"), "also_lost": SiteName("hq")}, "at hq, which is lost", id="at-hq"),
+    ],
+)
+def test_a_scenario_that_can_not_be_meant_is_refused(change: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        replace(SCENARIO, **change)
 
 
 @pytest.mark.parametrize("suffering", [0.0, 4.0, 25.0])

@@ -12,12 +12,12 @@ import pytest
 from secondsite.estate.load import load_estate
 from secondsite.plan.load import known_runbooks, load_plan, load_runbook
 from secondsite.plan.model import Plan
-from secondsite.run.model import Answer, RunState, StepState, Transition
+from secondsite.run.model import RunState, StepState, Transition
 from secondsite.run.rules import came_out_well
-from secondsite.run.service import answer_gate
+from secondsite.run.service import answer_for, answer_gate
 from secondsite.sim.crash import Crash, CrashPoint
 from secondsite.sim.facts import favourable_facts
-from secondsite.sim.world import SimulatedEngine, SimulatedWorld, at_once
+from secondsite.sim.world import SimulatedApprovers, SimulatedEngine, SimulatedWorld, at_once, sign_in_simulation
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNBOOKS = ROOT / "runbooks"
@@ -45,15 +45,16 @@ def a_person_who_looks(engine: SimulatedEngine) -> Callable[[Transition], None]:
         if transition.state is StepState.IN_DOUBT and gate is not None:
             happened = f"{engine.run}/{transition.step}" in engine.world.effects
             for who in ("ana", "bo"):
-                word = Answer(
+                now = engine.clock.now()
+                asked = answer_for(engine.plan, run=engine.run, gate=str(gate), who=who, granted=happened, at=now)
+                answer_gate(
+                    sign_in_simulation(asked),
                     run=engine.run,
-                    gate=str(gate),
-                    plan_digest=engine.plan.digest,
-                    who=who,
-                    granted=happened,
-                    at=engine.clock.now().isoformat(),
+                    plan=engine.plan,
+                    journal=engine.journal,
+                    approvers=SimulatedApprovers(),
+                    now=now,
                 )
-                answer_gate(word, run=engine.run, plan=engine.plan, journal=engine.journal)
 
     return answer
 

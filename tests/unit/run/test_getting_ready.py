@@ -14,7 +14,7 @@ from secondsite.run.interpreter import Kit
 from secondsite.run.model import Json, RunState
 from secondsite.run.service import start_run
 from secondsite.run.stop import Stop
-from secondsite.sim.world import SimulatedEngine, SimulatedWorld, at_once
+from secondsite.sim.world import SimulatedApprovers, SimulatedEngine, SimulatedWorld, at_once
 
 STEPS = (
     Step(name="look", title="", call=call("look-around"), hosts=()),
@@ -42,6 +42,7 @@ def run_with(ready: Callable[[Json], None], world: SimulatedWorld) -> RunState:
         journal=engine.journal,
         registry=replace(engine.world.registry(PLAN), ready={"fence": ready}),
         orders=engine.orders,
+        approvers=SimulatedApprovers(),
         clock=engine.clock,
         files=Path(),
         launch=at_once,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -29,11 +30,19 @@ from secondsite.plan.model import Intent, Plan, Step
 from secondsite.run.interpreter import Kit, in_thread
 from secondsite.run.model import Answer, Json, NoteKind, RunState, StepState, Transition
 from secondsite.run.ports import Outcome, Registry, StepContext
-from secondsite.run.rules import answer_body
-from secondsite.run.service import abort_run, answer_gate, resume_run, start_run
+from secondsite.run.rules import answer_body, answer_name
+from secondsite.run.service import abort_run, answer_for, answer_gate, resume_run, start_run
 from secondsite.run.stop import Stop
 from secondsite.sim.crash import Crash, CrashPoint
-from secondsite.sim.world import Behaviour, OrdersFor, SimulatedEngine, SimulatedWorld, at_once
+from secondsite.sim.world import (
+    Behaviour,
+    OrdersFor,
+    SimulatedApprovers,
+    SimulatedEngine,
+    SimulatedWorld,
+    at_once,
+    sign_in_simulation,
+)
 
 
 def plan_of(*steps: Step) -> Plan:
@@ -68,11 +77,24 @@ def engine_for(plan: Plan, **world: object) -> SimulatedEngine:
     return SimulatedEngine(plan=plan, world=SimulatedWorld(**world), launch=at_once)  # type: ignore[arg-type]
 
 
-def say(engine: SimulatedEngine, gate: str, who: str, *, granted: bool = True, digest: str = "") -> None:
-    word = Answer(
-        run=engine.run, gate=gate, plan_digest=digest or engine.plan.digest, who=who, granted=granted, at="2026-01-01"
+def word_of(engine: SimulatedEngine, gate: str, who: str, *, granted: bool = True) -> Answer:
+    return answer_for(engine.plan, run=engine.run, gate=gate, who=who, granted=granted, at=engine.clock.now())
+
+
+def hear(engine: SimulatedEngine, word: Answer) -> None:
+    answer_gate(
+        word,
+        run=engine.run,
+        plan=engine.plan,
+        journal=engine.journal,
+        approvers=SimulatedApprovers(),
+        now=engine.clock.now(),
     )
-    answer_gate(word, run=engine.run, plan=engine.plan, journal=engine.journal)
+
+
+def say(engine: SimulatedEngine, gate: str, who: str, *, granted: bool = True, digest: str = "") -> None:
+    word = word_of(engine, gate, who, granted=granted)
+    hear(engine, sign_in_simulation(replace(word, plan_digest=digest or word.plan_digest)))
 
 
 @pytest.mark.parametrize(
@@ -235,9 +257,9 @@ def test_the_same_person_cannot_answer_twice_and_a_wrong_digest_is_refused() -> 
 def test_an_answer_smuggled_into_the_journal_is_refused_again_on_replay() -> None:
     engine = waiting_engine()
     for who, forged in (("ana", {"plan_digest": "f" * 64}), ("bo", {"run": "000009-other"}), ("eve", {"who": "cy"})):
-        word = Answer(run=engine.run, gate="one", plan_digest=engine.plan.digest, who=who, granted=True, at="")
+        word = sign_in_simulation(word_of(engine, "one", who))
         body = {**answer_body(word), **forged}
-        engine.journal.note(engine.run, NoteKind.ANSWER, f"one/{who}", body)
+        engine.journal.note(engine.run, NoteKind.ANSWER, answer_name(word), body)
     stop = Stop()
     refused: list[object] = []
 
@@ -249,6 +271,57 @@ def test_an_answer_smuggled_into_the_journal_is_refused_again_on_replay() -> Non
 
     result = engine.drive(stop, observers=(watch,))
     assert result.state is RunState.INTERRUPTED
+    assert engine.world.asked == []
+
+
+@pytest.mark.parametrize(
+    ("bend", "told"),
+    [
+        pytest.param({"expires": "2026-01-01T00:00:00+00:00"}, "expired", id="expired"),
+        pytest.param({"expires": "2026-02-01T00:00:00+00:00"}, "is the longest", id="for-ever"),
+        pytest.param({"at": "2026-01-01T01:00:00+00:00"}, "not yet", id="from-the-future"),
+        pytest.param({"at": "soon"}, "does not say from when", id="no-instant"),
+        pytest.param({"targets": ("web-dc1", "vault")}, "the answer is for web-dc1, vault", id="extra-target"),
+        pytest.param({"run": "000009-other"}, "for run 000009-other", id="another-run"),
+    ],
+)
+def test_a_signed_answer_to_something_else_is_refused(bend: Mapping[str, Any], told: str) -> None:
+    engine = waiting_engine()
+    with pytest.raises(Refused, match=told):
+        hear(engine, sign_in_simulation(replace(word_of(engine, "one", "ana"), **bend)))
+    assert not [note for note in engine.journal.notes(engine.run) if note.kind is NoteKind.ANSWER]
+
+
+@pytest.mark.parametrize("bend", [{"signature": ""}, {"granted": False}, {"who": "bo"}])
+def test_an_answer_changed_after_it_was_signed_is_refused(bend: Mapping[str, Any]) -> None:
+    engine = waiting_engine()
+    signed = sign_in_simulation(word_of(engine, "one", "ana"))
+    with pytest.raises(Refused, match="did not sign"):
+        hear(engine, replace(signed, **bend))
+
+
+def test_who_consented_may_say_it_again_once_the_first_word_expired() -> None:
+    engine = waiting_engine()
+    say(engine, "one", "ana")
+    engine.clock.sleep(5 * 3600)
+    say(engine, "one", "ana")
+    say(engine, "one", "bo")
+    assert engine.drive().state is RunState.DONE
+
+
+def test_an_answer_that_expired_before_the_run_went_on_counts_no_more() -> None:
+    engine = waiting_engine()
+    say(engine, "one", "ana")
+    engine.clock.sleep(5 * 3600)
+    say(engine, "one", "bo")
+    stop, refused = Stop(), []
+
+    def watch(transition: Transition, /) -> None:
+        refused.extend([transition.detail["answer_refused"]] if "answer_refused" in transition.detail else [])
+        stop.ask(exit_code=130)
+
+    assert engine.drive(stop, observers=(watch,)).state is RunState.INTERRUPTED
+    assert "expired" in str(refused)
     assert engine.world.asked == []
 
 
@@ -312,6 +385,7 @@ def kit_of(engine: SimulatedEngine, registry: Registry | None = None) -> Kit:
         journal=engine.journal,
         registry=registry or engine.world.registry(engine.plan),
         orders=engine.orders,
+        approvers=SimulatedApprovers(),
         clock=engine.clock,
         files=Path(),
         launch=at_once,

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,17 @@ from hypothesis import strategies as st
 from secondsite.plan.builder import call, gate
 from secondsite.plan.document import sealed
 from secondsite.plan.model import Intent, Plan, Step
-from secondsite.run.model import Answer, Attempt, AttemptKey, Note, NoteKind, RunState, StepResult, StepState
+from secondsite.run.model import (
+    Answer,
+    Attempt,
+    AttemptKey,
+    HeardAnswer,
+    Note,
+    NoteKind,
+    RunState,
+    StepResult,
+    StepState,
+)
 from secondsite.run.rules import (
     came_out_well,
     ended_state,
@@ -22,7 +34,9 @@ from secondsite.run.rules import (
     result_from,
     run_state,
     tally,
+    targets_of,
 )
+from secondsite.run.service import answer_for
 
 STEPS = (
     Step(name="a", title="", call=call("x"), hosts=(), probe=call("p")),
@@ -139,7 +153,12 @@ def test_what_is_recorded_of_a_step_says_where_it_stands(
     assert fold(PLAN, *entries)["a"].state is state
 
 
-GOOD = Answer(run="r", gate="b", plan_digest=PLAN.digest, who="ana", granted=True, at="")
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+GOOD = answer_for(PLAN, run="r", gate="b", who="ana", granted=True, at=NOW)
+
+
+def heard(who: str, *, key: str, granted: bool = True) -> HeardAnswer:
+    return HeardAnswer(answer=replace(GOOD, who=who, granted=granted), key=key)
 
 
 @pytest.mark.parametrize(
@@ -153,17 +172,33 @@ GOOD = Answer(run="r", gate="b", plan_digest=PLAN.digest, who="ana", granted=Tru
 )
 def test_an_answer_that_is_not_for_this_gate_of_this_plan_is_refused(change: Mapping[str, str], told: str) -> None:
     bad = Answer(**{**{name: getattr(GOOD, name) for name in GOOD.__dataclass_fields__}, **change})
-    assert any(told in reason for reason in reasons_not_to_accept(bad, run="r", plan=PLAN, gates=("b",)))
-    assert list(reasons_not_to_accept(GOOD, run="r", plan=PLAN, gates=("b",))) == []
+    assert any(told in reason for reason in reasons_not_to_accept(bad, run="r", plan=PLAN, gates=("b",), now=NOW))
+    assert list(reasons_not_to_accept(GOOD, run="r", plan=PLAN, gates=("b",), now=NOW)) == []
 
 
 def test_one_person_twice_is_one_person_and_any_no_refuses() -> None:
-    again = Answer(run="r", gate="b", plan_digest="", who=" ANA ", granted=True, at="")
-    bo = Answer(run="r", gate="b", plan_digest="", who="bo", granted=True, at="")
-    no = Answer(run="r", gate="b", plan_digest="", who="eve", granted=False, at="")
-    assert tally([GOOD, again], persons=2) is None
-    assert tally([GOOD, bo], persons=2) is True
-    assert tally([GOOD, bo, no], persons=2) is False
+    ana, again = heard("ana", key="1"), heard(" ANA ", key="2")
+    bo, no = heard("bo", key="2"), heard("eve", key="3", granted=False)
+    assert tally([ana, again], persons=2) is None
+    assert tally([ana, heard("bo", key="1")], persons=2) is None, "one key under two names is one person"
+    assert tally([ana, bo], persons=2) is True
+    assert tally([ana, bo, no], persons=2) is False
+
+
+def test_consent_is_about_the_hosts_of_its_step_and_of_all_that_follows_it() -> None:
+    def on(name: str, *hosts: str, after: tuple[str, ...] = ()) -> Step:
+        return Step(name=name, title="", call=call("x"), hosts=hosts, after=after)
+
+    steps = (
+        on("watch", "vault"),
+        on("consent", after=("watch",)),
+        on("fence", "carrier", after=("consent",)),
+        on("promote", "db", "carrier", after=("fence",)),
+        on("read", "web", after=("watch",)),
+    )
+    plan = sealed(replace(PLAN, steps=steps))
+    assert targets_of(plan, "consent") == ("carrier", "db")
+    assert targets_of(plan, "in-doubt:fence#2") == ("carrier", "db")
 
 
 def test_a_reference_to_a_result_that_is_not_there_names_it() -> None:

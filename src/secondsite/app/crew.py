@@ -1,0 +1,29 @@
+"""Who one run works with, desks included."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from ..estate.model import Estate
+from ..run.ports import Observer
+from ..store.runs import Crew
+from .bench import open_bench, run_store
+from .desks import Desks, desks_of
+
+
+@contextlib.contextmanager
+def crew(estate: Estate, observers: tuple[Observer, ...] = (), *, say: Callable[[str], None]) -> Iterator[Crew]:
+    """Get ready for one run. ``say`` is told of answers that came from a desk."""
+    with open_bench(estate) as bench:
+        desks = Desks(
+            store=run_store(estate),
+            approvers=bench.approvers,
+            hands=bench.runner,
+            desks=desks_of(estate),
+            say=say,
+        )
+        try:
+            yield bench.crew(*observers, desks)
+        finally:
+            desks.stop()
