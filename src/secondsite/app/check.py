@@ -15,7 +15,7 @@ from ..errors import Unreachable, UsageError
 from ..estate.model import Estate, Host, HostName
 from ..hands.secrets import ca_directory
 from ..hands.ssh import certificate_shown
-from ..probes.collecting import Collector
+from ..probes.collecting import SLOW, Collector
 from ..probes.flows.matrix import FlowMatrix
 from .bench import Bench, open_bench
 
@@ -93,8 +93,19 @@ def _world(bench: Bench, chosen: Sequence[Check]) -> World:
     for check in chosen:
         for host in concerned(empty, check.groups):
             wanted.setdefault(host.name, set()).update(name for name in check.reads if not name.startswith("@"))
-    wanted = {name: sections for name, sections in wanted.items() if sections}
-    told = Collector(estate=bench.estate, hands=bench.hands, roots=_roots(bench)).collect(wanted)
+    collector = Collector(estate=bench.estate, hands=bench.hands, roots=_roots(bench))
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        slow = aside.submit(collector.collect, {name: sections & SLOW for name, sections in wanted.items()})
+        told = collector.collect({name: sections - SLOW for name, sections in wanted.items()})
+        _require_one_reached(told)
+        outside = _outside(bench, chosen)
+        for name, sections in slow.result().items():
+            told[name] = told.get(name, {}) | sections
+    _require_one_reached(told)
+    return World(estate=bench.estate, now=bench.clock.now(), hosts=told, outside=outside)
+
+
+def _require_one_reached(told: Mapping[HostName, Mapping[str, Section]]) -> None:
     reached = [name for name, sections in told.items() if any(not one.trouble for one in sections.values())]
     if told and not reached:
         troubles = {section.trouble for sections in told.values() for section in sections.values()}
@@ -103,13 +114,14 @@ def _world(bench: Bench, chosen: Sequence[Check]) -> World:
             not_done="nothing was decided",
             next_step="are the hosts up? For the lab: secondsite lab status",
         )
-    return World(estate=bench.estate, now=bench.clock.now(), hosts=told, outside=_outside(bench, chosen))
 
 
 def _outside(bench: Bench, chosen: Sequence[Check]) -> dict[str, Section]:
     """See what the controller can see by itself; after the hosts told theirs, for tries show up in what hosts tell."""
     wanted = {name for check in chosen for name in check.outside}
-    return {name: look(bench) for name, look in OUTSIDE.items() if name in wanted}
+    with ThreadPoolExecutor(max_workers=len(OUTSIDE)) as pool:
+        looks = {name: pool.submit(look, bench) for name, look in OUTSIDE.items() if name in wanted}
+        return {name: look.result() for name, look in looks.items()}
 
 
 def _flows(bench: Bench) -> Section:

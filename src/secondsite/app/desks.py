@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ..errors import ActionError, SecondsiteError, Unreachable
@@ -38,7 +37,7 @@ class Desks:
     _taken: set[str] = field(default_factory=set, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _stopping: threading.Event = field(default_factory=threading.Event, init=False)
-    _thread: threading.Thread | None = field(default=None, init=False)
+    _threads: list[threading.Thread] = field(default_factory=list, init=False)
 
     def __call__(self, transition: Transition, /) -> None:
         """Take note of gates that open and close."""
@@ -50,10 +49,11 @@ class Desks:
                 closed = [one for one in self._gates if one[0] == key and step_of_gate(one[1]) == transition.step]
                 for one in closed if "answer_refused" not in transition.detail else ():
                     del self._gates[one]
-            begin = bool(self._gates) and self._thread is None and bool(self.desks)
-        if begin:
-            self._thread = threading.Thread(target=self._keep_asking, name="desks", daemon=True)
-            self._thread.start()
+            begin = bool(self._gates) and not self._threads
+        for desk in self.desks if begin else ():  # each its own: one that is gone must not keep the others waiting
+            thread = threading.Thread(target=self._keep_asking, args=(desk,), name=f"desk {desk}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def waiting(self) -> tuple[WaitingGate, ...]:
         """Return the gates that wait now."""
@@ -63,9 +63,9 @@ class Desks:
     def stop(self) -> None:
         """Ask no more, and clear the desks that can be reached."""
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
 
     def _waiting(self, folder: RunFolder, gate: str) -> WaitingGate:
         plan: Plan = folder.plan()
@@ -82,14 +82,12 @@ class Desks:
             lasts_s=APPROVAL_LASTS.total_seconds(),
         )
 
-    def _keep_asking(self) -> None:
-        with ThreadPoolExecutor(max_workers=len(self.desks)) as pool:
-            while not self._stopping.wait(EVERY_S):
-                gates = self.waiting()
-                for answers in pool.map(self._ask, self.desks, [gates] * len(self.desks)):
-                    for answer in answers:
-                        self._take(answer)
-            list(pool.map(self._ask, self.desks, [()] * len(self.desks)))
+    def _keep_asking(self, desk: str) -> None:
+        while not self._stopping.is_set():
+            for answer in self._ask(desk, self.waiting()):
+                self._take(answer)
+            self._stopping.wait(EVERY_S)
+        self._ask(desk, ())
 
     def _ask(self, desk: str, gates: tuple[WaitingGate, ...]) -> tuple[Answer, ...]:
         try:
@@ -98,9 +96,10 @@ class Desks:
             return ()
 
     def _take(self, answer: Answer) -> None:
-        if answer.signature in self._taken:
-            return
-        self._taken.add(answer.signature)
+        with self._lock:
+            if answer.signature in self._taken:
+                return
+            self._taken.add(answer.signature)
         try:
             self.store.answer(self.store.folders.find(answer.run), answer, approvers=self.approvers)
         except SecondsiteError as error:

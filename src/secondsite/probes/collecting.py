@@ -33,7 +33,8 @@ _MODULES = (
     routing,
     backups,
 )  # a module of collectors is named here
-_FIRST = ("heartbeat",)  # what one host does in it, others wait for
+SLOW = frozenset({"heartbeat"})
+"""Sections whose hosts wait for each other: asked for apart, beside everything else."""
 _ALWAYS = ("common", "network")  # others build on them
 _BOOT = """
 import json, sys, types
@@ -61,7 +62,7 @@ class Collector:
         """Return the sections of every host named, all asked at once; what could not be read says why."""
         asked = [host for host in self.estate.hosts.values() if sections.get(host.name)]
         with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
-            told = pool.map(lambda host: self._ask(host, in_order(sections[host.name])), asked)
+            told = pool.map(lambda host: self._ask(host, sorted(sections[host.name])), asked)
             return {host.name: answer for host, answer in zip(asked, told, strict=True)}
 
     def _ask(self, host: Host, wanted: Sequence[str]) -> dict[str, Section]:
@@ -90,11 +91,6 @@ class Collector:
     def _names_served(self, host: Host) -> list[str]:
         """Return the names by which customers ask the host: those of services, and of workloads that have one."""
         return [one.dns_name for one in self.estate.published if host.name in one.members.values()]
-
-
-def in_order(wanted: Collection[str]) -> list[str]:
-    """Return the sections in the order in which a host begins them."""
-    return sorted(wanted, key=lambda name: (name not in _FIRST, name))
 
 
 def sources(wanted: Collection[str]) -> dict[str, str]:

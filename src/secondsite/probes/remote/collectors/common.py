@@ -66,14 +66,22 @@ class Names:
         self._networks: dict[str, str] = dict(settings["networks"])
         self._literal = re.compile(rf"(?<![A-Za-z0-9])(?:{literals})(?![A-Za-z0-9]|\.[0-9])") if literals else None
         self._network = re.compile(rf"(?<![0-9.])({networks})(?=[0-9])") if networks else None
+        self._hints = _shortest([*self._words, *self._networks])
 
     def neutral(self, text: str) -> str:
-        """Return the text with every such name replaced."""
+        """Return the text with every such name replaced. Most texts hold none, which is seen faster than replaced."""
+        if not any(hint in text for hint in self._hints):
+            return text
         if self._literal is not None:
             text = self._literal.sub(lambda found: self._words[found[0]], text)
         if self._network is not None:
             text = self._network.sub(lambda found: self._networks[found[1]], text)
         return text
+
+
+def _shortest(words: Sequence[str]) -> list[str]:
+    """Return those words that no other one is a part of: a text without them has none of all."""
+    return [word for word in set(words) if not any(other != word and other in word for other in words)]
 
 
 def is_root() -> bool:
