@@ -40,10 +40,12 @@ def milestone_marks(facts: Facts) -> list[Mark]:
     """Return the failover's milestones relative to the fault, in order of time."""
     m = facts.milestones
     main = facts.restorations.get(Arm.MAIN)
+    also_lost = next((event.t for event in facts.records.events or () if event.event == "also-lost"), None)
     found = (
         ("fault", m.fault_begun, "mark bad"),
         ("detected", m.detected, "mark"),
         ("declared", m.declared, "mark"),
+        ("headquarters lost", also_lost, "mark bad"),
         ("approved", m.approved, "mark"),
         ("fenced", m.fenced, "mark"),
         ("writable", m.writable, "mark"),

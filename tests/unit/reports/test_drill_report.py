@@ -98,6 +98,16 @@ def test_the_page_says_verdict_promise_figures_and_how_to_verify() -> None:
         assert said in text, said
 
 
+def test_a_place_that_was_lost_meanwhile_and_who_consented_are_on_the_page() -> None:
+    told = story()
+    lost = {"t": told.event("declared")["t"] + 0.01, "event": "also-lost", "detail": "console"}
+    told.events.insert(told.events.index(told.event("declared")) + 1, lost)
+    told.approvals["approvals"][0] |= {"by": "persons", "persons": ["lab-deputy-1", "lab-deputy-2"]}
+    text = " ".join(Shape(page_of(told)).text.split())
+    assert "headquarters lost" in text
+    assert "lab-deputy-1, lab-deputy-2" in text
+
+
 def test_every_rule_and_every_step_is_on_the_page() -> None:
     told = story()
     told.steps.append({"step": "late", "title": "Tell it", "attempt": 1, "t0": None, "t1": None, "outcome": "skipped"})
