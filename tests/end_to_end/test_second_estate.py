@@ -155,7 +155,7 @@ def operator(machines: Machines, tmp_path_factory: pytest.TempPathFactory) -> Op
         if heading.startswith("## 2.") and not any("recipients" in one.command for one in person.done):
             for file in ("hosts.yml", "estate.yml"):  # "Now edit both files."
                 shutil.copyfile(SECOND / "harbour" / file, person.home / "estates" / "harbour" / file)
-        if heading.startswith("## 4."):  # "compare each fingerprint with the one on the machine's own console"
+        if heading.startswith("## 5."):  # "compare each fingerprint with the one on the machine's own console"
             fetched = {
                 " ".join(line.split()[1:3])
                 for line in (person.home / "harbour-pins").read_text().splitlines()
@@ -182,6 +182,7 @@ def test_the_doctor_names_what_the_new_estate_still_lacks_and_then_only_fencing(
     first, later = ended(operator, "secondsite doctor")[:2]
     assert "203.0.113.1" in first.out
     assert "recipients" in first.out
+    assert "nobody may consent" in first.out
     assert "first contact is still to be made" in later.out
     assert [line for line in later.out.splitlines() if line.startswith("mend")] == [
         line for line in later.out.splitlines() if line.startswith("mend estate fencing")

@@ -24,7 +24,7 @@ from ..lab.model import LabSettings
 from ..lab.netns import enter_control
 from ..lab.packages import missing_system_packages
 from ..store.clock import SystemClock
-from .bench import PROJECT, bootstrap_for, lab_of, safe_of, state_path
+from .bench import PROJECT, approvers_of, bootstrap_for, lab_of, safe_of, state_path
 from .provision import PYINFRA
 
 _PROGRAMS = {"ssh": "openssh-client", "ssh-keygen": "openssh-client", "prlimit": "util-linux"}
@@ -60,6 +60,7 @@ def examine(estate: Estate) -> DoctorEnd:
         state_free=_free(state_path(estate)),
         trouble_with_secrets=_trouble_with_secrets(safe),
         trouble_with_key=_trouble_with_key(bootstrap),
+        trouble_with_approvers=approvers_of(estate).trouble(),
         trouble_with_lab=trouble_with_lab,
     )
     told = () if trouble_with_lab else _visits(estate, safe, bootstrap, clock, secrets=controller.trouble_with_secrets)

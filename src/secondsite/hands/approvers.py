@@ -29,6 +29,8 @@ LAB_LIMITATION = (
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")
 _FINGERPRINT = re.compile(r"\bkey (SHA256:[A-Za-z0-9+/]{43})\b")
+_PUBLIC_KEY = re.compile(r"(?<=\s)(?:ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/=]{40,}")
+TWO = 2
 _LARGEST_SIGNATURE = 16 << 10
 _TIMEOUT_S = 10.0
 
@@ -57,9 +59,19 @@ class SshApprovers:
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all who may consent."""
+        return tuple(name for line in self._lines() for name in line.split()[0].strip('"').split(","))
+
+    def trouble(self) -> str:
+        """Say why two persons could not consent, or nothing."""
+        if not self.allowed.is_file():
+            return f"nobody may consent to a step of a run: {self.allowed} is missing"
+        keys = {found[0] for line in self._lines() if (found := _PUBLIC_KEY.search(line))}
+        named = f"{self.allowed} names {len(self.names())} persons with {len(keys)} different keys"
+        return "" if min(len(keys), len(set(self.names()))) >= TWO else f"{named}, and two of each are needed"
+
+    def _lines(self) -> list[str]:
         lines = self.allowed.read_text().splitlines() if self.allowed.is_file() else []
-        heads = [line.split()[0] for line in lines if line.strip() and not line.lstrip().startswith("#")]
-        return tuple(name for head in heads for name in head.strip('"').split(","))
+        return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
     def _reasons_not_to_look(self, answer: Answer) -> Iterator[str]:
         if not self.allowed.is_file():

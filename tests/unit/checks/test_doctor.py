@@ -41,6 +41,7 @@ CONTROLLER = ControllerFacts(
     state_free=9000,
     trouble_with_secrets="",
     trouble_with_key="",
+    trouble_with_approvers="",
 )
 
 
@@ -89,7 +90,8 @@ def test_every_symptom_that_is_not_ok_says_how_to_mend_it() -> None:
     ill = replace(WELL, release="debian 12", privilege=None, lacking=("x",), unobtainable=("x",), offset_s=99.0, free=1)
     poor = replace(
         CONTROLLER, programs={"ssh from openssh-client": False}, state_writable=False, state_free=1,
-        trouble_with_secrets="nobody is named", environments={".venv-pyinfra": False},
+        trouble_with_secrets="nobody is named", trouble_with_approvers="nobody may consent",
+        environments={".venv-pyinfra": False},
     )  # fmt: skip
     found: list[Symptom] = [
         *about_host(ill, HOST, trouble_with_key=""),
@@ -99,6 +101,7 @@ def test_every_symptom_that_is_not_ok_says_how_to_mend_it() -> None:
     wrong = [one for one in found if one.need is not Need.OK]
 
     assert len(wrong) > 8
+    assert "approvers" in {one.id for one in wrong}
     assert all(one.fix and one.saw for one in wrong)
 
 

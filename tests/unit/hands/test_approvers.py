@@ -103,6 +103,22 @@ def test_who_is_taken_out_of_the_file_may_consent_no_more(folder: Path, tmp_path
     assert "not one of those" in why_not(SshApprovers(allowed=allowed).signed(signed))
 
 
+def test_the_doctor_is_told_whether_two_persons_could_consent(folder: Path, tmp_path: Path) -> None:
+    allowed = tmp_path / "approvers"
+    assert "is missing" in SshApprovers(allowed=allowed).trouble()
+    one, other = [(folder / f"lab-deputy-{number}.pub").read_text().strip() for number in (1, 2)]
+    for lines, told in (
+        (["# nobody yet"], "0 persons with 0 different keys"),
+        ([f"ana {one}"], "1 persons with 1 different keys"),
+        ([f"ana {one}", f"bo {one}"], "2 persons with 1 different keys"),
+        ([f"ana {one}", f"ana {other}"], "2 different keys"),
+    ):
+        allowed.write_text("\n".join(lines))
+        assert told in SshApprovers(allowed=allowed).trouble()
+    allowed.write_text(f'ana namespaces="approval@secondsite" {one}\nbo {other}\n')
+    assert SshApprovers(allowed=allowed).trouble() == ""
+
+
 def test_a_key_that_cannot_sign_is_named_and_nothing_is_signed(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no key"):
         sign_answer(WORD, key=tmp_path / "none")

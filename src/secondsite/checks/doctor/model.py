@@ -42,6 +42,7 @@ class ControllerFacts:
     state_free: int | None
     trouble_with_secrets: str
     trouble_with_key: str
+    trouble_with_approvers: str
     trouble_with_lab: str | None = None
 
 

@@ -56,6 +56,9 @@ def about_controller(facts: ControllerFacts) -> Iterator[Symptom]:
     yield _room(HERE, facts.state_free, ROOM_HERE_MIB, f"make room below {facts.state}")
     fix = "secondsite identity FILE makes one; see docs/tutorial/your-own-estate.md"
     yield _here("secrets", not facts.trouble_with_secrets, facts.trouble_with_secrets or "they can be opened here", fix)
+    fix = "a line for each person: NAME ssh-ed25519 KEY; see docs/how-to/consent-to-a-step.md"
+    consent = facts.trouble_with_approvers
+    yield _here("approvers", not consent, consent or "two persons could consent, each with their own key", fix)
     if facts.trouble_with_lab is not None:
         yield _here(
             "lab", not facts.trouble_with_lab, facts.trouble_with_lab or "root, and namespaces", "run it as root"
