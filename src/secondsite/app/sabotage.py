@@ -110,10 +110,11 @@ class _Saboteur:
         A machine that is busy may cost an edge its routes or a leader its place for a moment, which a check rightly
         says; the estate mends it. A check that this fault has wrongly turned red stays so.
         """
-        until = self.bench.clock.monotonic() + _UNTIL_GREEN.total_seconds()
+        until, said = self.bench.clock.monotonic() + _UNTIL_GREEN.total_seconds(), set[str]()
         while doubtful := alarms(sabotage, self._before, after):
-            for name in sorted(doubtful):
+            for name in sorted(doubtful - said):
                 self.say(f"{sabotage.id}: {name} was not expected; it saw: {self._saw.get(name, '')[:300]}")
+            said |= doubtful
             if self.bench.clock.monotonic() > until:
                 break
             after = confirmed(sabotage, self._before, after, self._look())
