@@ -29,6 +29,8 @@ _SSH_FAILED = 255
 # Logins that only look carry no secret, so nothing is worth recording for a later decryption: a key agreement that
 # costs a tenth of the default one's processor time is enough. Whoever refuses it is asked as usual.
 _LOOK_OPTIONS = ("-o", "KexAlgorithms=^curve25519-sha256")
+AFTER_A_RELOAD = ("-o", "ConnectionAttempts=3")
+"""For ssh: an sshd that reads its configuration anew listens to nobody for a moment, and refuses whoever comes then."""
 
 _SSHD_TRUST = """\
 HostKey /etc/ssh/ssh_host_ed25519_key
@@ -128,20 +130,21 @@ class PyinfraDoor:
         seen = self.look(hosts)
         return tuple(host.name for host in hosts if seen[host.name].marker != self._marker(host))
 
-    def look(self, hosts: Sequence[Host]) -> Mapping[str, Look]:
+    def look(self, hosts: Sequence[Host], *, options: Sequence[str] = ()) -> Mapping[str, Look]:
         """Log in to each host by certificate, in parallel, and read its marker. Changes nothing."""
         with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
-            return dict(zip((host.name for host in hosts), pool.map(self._look, hosts), strict=True))
+            looks = pool.map(lambda host: self._look(host, options), hosts)
+            return dict(zip((host.name for host in hosts), looks, strict=True))
 
     def bootstrap_refused(self, hosts: Sequence[Host]) -> Mapping[str, bool]:
         """Try the bootstrap key on each host and say where it was refused; an unreachable host has refused nothing."""
         with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
             return dict(zip((host.name for host in hosts), pool.map(self._is_bootstrap_refused, hosts), strict=True))
 
-    def _look(self, host: Host) -> Look:
+    def _look(self, host: Host, options: Sequence[str]) -> Look:
         # an endless answer is cut by head on the host and by run_process here
         ended = run_process(
-            [*self._ssh_argv(), "--", str(host.name), f"head -c 200 {MARKER} 2>/dev/null; true"],
+            [*self._ssh_argv(), *options, "--", str(host.name), f"head -c 200 {MARKER} 2>/dev/null; true"],
             timeout_s=_LOOK_TIMEOUT_S,
             limit=4096,
         )
@@ -157,6 +160,7 @@ class PyinfraDoor:
             *("-o", "GlobalKnownHostsFile=/dev/null", "-o", "ConnectTimeout=5", "-o", "HostKeyAlgorithms=ssh-ed25519"),
             *("-l", self._bootstrap.user),
             *_LOOK_OPTIONS,
+            *AFTER_A_RELOAD,
         )
         ended = run_process(
             [self._ssh, *options, "--", str(host.management), "true"], timeout_s=_LOOK_TIMEOUT_S, limit=4096
@@ -208,7 +212,15 @@ class PyinfraDoor:
             "ssh_allow_agent": False,
             "ssh_look_for_keys": False,
         }
-        prove = [*self._ssh_argv(), "-E", str(directory / f"{host.name}.ssh.log"), "--", host.name, "sudo -n true"]
+        prove = [
+            *self._ssh_argv(),
+            *AFTER_A_RELOAD,
+            "-E",
+            str(directory / f"{host.name}.ssh.log"),
+            "--",
+            host.name,
+            "sudo -n true",
+        ]
         data = {
             "user": USER,
             "authority": f"{self._trust.authority(host.site)}\n",
@@ -225,7 +237,10 @@ class PyinfraDoor:
     def _judge(self, due: Sequence[Host], said: _Said, *, already: tuple[str, ...]) -> Contacted:
         """Believe the certificate, not pyinfra: look again, and try the bootstrap key."""
         with ThreadPoolExecutor(max_workers=2) as pool:
-            looking, trying = pool.submit(self.look, due), pool.submit(self.bootstrap_refused, due)
+            looking, trying = (
+                pool.submit(self.look, due, options=AFTER_A_RELOAD),
+                pool.submit(self.bootstrap_refused, due),
+            )
             after, refused = looking.result(), trying.result()
         made: list[str] = []
         unreachable: dict[str, str] = {}
