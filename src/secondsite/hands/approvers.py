@@ -30,7 +30,7 @@ LAB_LIMITATION = (
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")
 _FINGERPRINT = re.compile(r"\bkey (SHA256:[A-Za-z0-9+/]{43})\b")
 _PUBLIC_KEY = re.compile(r"(?<=\s)(?:ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/=]{40,}")
-TWO = 2
+_TWO = 2
 _LARGEST_SIGNATURE = 16 << 10
 _TIMEOUT_S = 10.0
 
@@ -67,7 +67,7 @@ class SshApprovers:
             return f"nobody may consent to a step of a run: {self.allowed} is missing"
         keys = {found[0] for line in self._lines() if (found := _PUBLIC_KEY.search(line))}
         named = f"{self.allowed} names {len(self.names())} persons with {len(keys)} different keys"
-        return "" if min(len(keys), len(set(self.names()))) >= TWO else f"{named}, and two of each are needed"
+        return "" if min(len(keys), len(set(self.names()))) >= _TWO else f"{named}, and two of each are needed"
 
     def _lines(self) -> list[str]:
         lines = self.allowed.read_text().splitlines() if self.allowed.is_file() else []

@@ -93,6 +93,15 @@ def test_what_is_no_answer_is_thrown_away_and_nothing_is_followed(desk: Desk, tm
     assert (tmp_path / "secret").exists()
 
 
+def test_a_folder_and_files_that_are_being_written_keep_no_answer_from_being_heard(desk: Desk) -> None:
+    answers = desk.place / "answers"
+    (answers / "0.json").mkdir()
+    for number in range(250):
+        (answers / f".{number}").touch()
+    (answers / "one.json").write_text(json.dumps({"run": GATE.run, "gate": GATE.gate, "who": "ana"}))
+    assert [one.who for one in asked(desk, GATE)] == ["ana"]
+
+
 @pytest.mark.parametrize(
     "words",
     [("4", "authorise"), ("5", "authorise", "yes"), ("4", "wipe", "no"), ("4", "authorise", "yes", "--key", "/x")],
