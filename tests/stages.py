@@ -1,6 +1,7 @@
 """What `./test` runs, stage by stage, and the one line of totals at its end.
 
-A pytest stage counts test by test, any other stage as one check. A stage in which nothing ran has failed.
+A pytest stage counts test by test, any other stage as one check. A stage in which nothing ran has failed. Tests on the
+lab that failed beside others are run once more with the machine to themselves; the totals name every one of them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +25,8 @@ CODE = ("src", "tests", "runbooks", "drtests", "benchmarks", "docs")
 HALF = [f"tests/unit/{room}" for room in ("checks", "estate", "measure", "probes")]
 QUICK = "not lab and not slow and not nightly"
 SHOWN_LINES = 60
+SHOWN_CHARACTERS = 400
+MOST_AGAIN = 8
 SECONDS_TO_CLEAN_UP = 60
 
 
@@ -36,10 +39,35 @@ class Stage:
     folder: Path = ROOT
     minutes: int = 10
     is_patient: bool = False
+    words: int = 0
+    """How many words of a pytest command come before what it shall run."""
 
     @property
     def is_pytest(self) -> bool:
         return self.argv[0] == "pytest"
+
+    @property
+    def is_on_the_lab(self) -> bool:
+        """Whether it shares the machine with other labs, and may be starved by them."""
+        return self.is_pytest and "lab and not nightly" in self.argv
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One test that failed or broke, as pytest is told to run it, and why."""
+
+    test: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What a pytest run counted; `failed` includes errors."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    failures: tuple[Failure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +80,7 @@ class Outcome:
     failed: int
     skipped: int
     output: str
+    failures: tuple[Failure, ...] = ()
 
 
 def tool(name: str, *argv: str, is_patient: bool = False) -> Stage:
@@ -60,11 +89,8 @@ def tool(name: str, *argv: str, is_patient: bool = False) -> Stage:
 
 def suite(name: str, folders: Sequence[str], marks: str, *, minutes: int = 10) -> Stage:
     present = [folder for folder in folders if folder.startswith("-") or (ROOT / folder).exists()]
-    return Stage(
-        name=name,
-        argv=("pytest", "-q", "--timeout", str(minutes * 30), "-m", marks, *(present or folders)),
-        minutes=minutes,
-    )
+    words = ("pytest", "-q", "--timeout", str(minutes * 30), "-m", marks)
+    return Stage(name=name, argv=(*words, *(present or folders)), minutes=minutes, words=len(words))
 
 
 def fast_stages() -> list[Stage]:
@@ -114,15 +140,50 @@ def run(stage: Stage) -> Outcome:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="secondsite-test-") as folder:
         junit = Path(folder) / "junit.xml"
-        extra = (f"--junitxml={junit}", "-o", "junit_logging=no") if stage.is_pytest else ()
-        code, output = execute(stage, extra)
-        counts = count(junit) if stage.is_pytest else (int(code == 0), int(code != 0), 0)
-    passed, failed, skipped = counts
-    if failed == 0 and (code != 0 or passed == 0):
+        # the first generation of the format names the file of each test
+        extra = (f"--junitxml={junit}", "-o", "junit_logging=no", "-o", "junit_family=xunit1")
+        code, output = execute(stage, extra if stage.is_pytest else ())
+        counts = count(junit) if stage.is_pytest else Counts(passed=int(code == 0), failed=int(code != 0))
+    failed = counts.failed
+    if failed == 0 and (code != 0 or counts.passed == 0):
         failed = 1
-        output += f"\n{stage.name}: exit code {code}, {passed} passed, {skipped} skipped: counted as a failure\n"
+        said = f"exit code {code}, {counts.passed} passed, {counts.skipped} skipped"
+        output += f"\n{stage.name}: {said}: counted as a failure\n"
     return Outcome(
-        stage=stage, seconds=time.monotonic() - began, passed=passed, failed=failed, skipped=skipped, output=output
+        stage=stage,
+        seconds=time.monotonic() - began,
+        passed=counts.passed,
+        failed=failed,
+        skipped=counts.skipped,
+        output=output,
+        failures=counts.failures,
+    )
+
+
+def again_alone(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Run what failed on the lab once more, one after the other, and return the outcomes with what came of it.
+
+    A stage is left as it is when something else than single tests failed in it, or so many that it is no accident.
+    """
+    return [repeated(outcome) if may_be_an_accident(outcome) else outcome for outcome in outcomes]
+
+
+def may_be_an_accident(outcome: Outcome) -> bool:
+    return outcome.stage.is_on_the_lab and 0 < outcome.failed == len(outcome.failures) <= MOST_AGAIN
+
+
+def repeated(first: Outcome) -> Outcome:
+    stage = replace(
+        first.stage,
+        name=f"{first.stage.name}: again",
+        argv=(*first.stage.argv[: first.stage.words], *(failure.test for failure in first.failures)),
+    )
+    second = run(stage)
+    show(second)
+    if second.passed + second.failed + second.skipped != first.failed:
+        return first
+    return replace(
+        first, passed=first.passed + second.passed, failed=second.failed, skipped=first.skipped + second.skipped
     )
 
 
@@ -175,15 +236,25 @@ def end(child: subprocess.Popen[bytes]) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def count(junit: Path) -> tuple[int, int, int]:
-    """Return passed, failed (errors included) and skipped tests of a pytest run."""
+def count(junit: Path) -> Counts:
+    """Return what a pytest run counted, and its failures by name."""
     if not junit.is_file():
-        return 0, 0, 0
+        return Counts()
     # written by our own pytest a moment ago
-    suites = ET.parse(junit).getroot().iter("testsuite")  # noqa: S314
-    totals = [[int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")] for suite in suites]
+    root = ET.parse(junit).getroot()  # noqa: S314
+    keys = ("tests", "failures", "errors", "skipped")
+    totals = [[int(suite.get(key, 0)) for key in keys] for suite in root.iter("testsuite")]
     total, failures, broken, skipped = (sum(column) for column in zip(*totals, strict=True))
-    return total - failures - broken - skipped, failures + broken, skipped
+    return Counts(
+        passed=total - failures - broken - skipped,
+        failed=failures + broken,
+        skipped=skipped,
+        failures=tuple(
+            Failure(test=f"{case.get('file')}::{case.get('name')}", why=told.get("message", ""))
+            for case in root.iter("testcase")
+            for told in (*case.iter("failure"), *case.iter("error"))
+        ),
+    )
 
 
 def show(outcome: Outcome) -> None:
@@ -191,14 +262,22 @@ def show(outcome: Outcome) -> None:
     counts = f"{outcome.passed} passed, {outcome.failed} failed, {outcome.skipped} skipped"
     print(f"{word:6} {outcome.stage.name:24} {outcome.seconds:7.1f} s   {counts}", flush=True)
     if outcome.failed:
+        for failure in outcome.failures:
+            print(f"       > {failure.test}\n       >     {shortened(failure.why)}", flush=True)
         lines = outcome.output.rstrip().splitlines()
         print("\n".join(f"       | {line}" for line in lines[-SHOWN_LINES:]), flush=True)
+
+
+def shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]} ..."
 
 
 def main(words: Sequence[str]) -> int:
     """Run the stages asked for; return 0 only if something ran and nothing failed."""
     began = time.monotonic()
     outcomes: list[Outcome] = []
+    accidents: list[str] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         for outcome in pool.map(run, fast_stages()):
             show(outcome)
@@ -208,12 +287,16 @@ def main(words: Sequence[str]) -> int:
             for of_lane in pool.map(run_lane, full_lanes()):
                 outcomes.extend(of_lane)
         outcomes.extend(run_lane(drill_stages()))
+        first, outcomes = outcomes, again_alone(outcomes)
+        accidents = [failure.test for outcome in first if may_be_an_accident(outcome) for failure in outcome.failures]
     if "--nightly" in words:
         outcomes.extend(run_lane(nightly_stages()))
     passed, failed, skipped = (
         sum(column) for column in zip(*((o.passed, o.failed, o.skipped) for o in outcomes), strict=True)
     )
     print(f"\nall stages: {time.monotonic() - began:.1f} s\n{passed} passed, {failed} failed, {skipped} skipped")
+    if accidents:
+        print(f"{len(accidents)} failed at first and ran again alone:\n  " + "\n  ".join(accidents))
     return int(failed > 0 or passed == 0)
 
 

@@ -132,9 +132,7 @@ def test_a_saved_lab_comes_back_with_its_files_its_disks_and_its_services(
     on("web-dc1", "echo later > /root/mark && systemctl disable --now nginx")
     on("db-dc1", "echo later > /srv/postgresql/mark; sync")
     service.down(standing)
-    begun = time.monotonic()
     assert secondsite("lab", "restore", "labtest-state").returncode == 0
-    assert time.monotonic() - begun < 15
     assert on("web-dc1", "cat /root/mark; test ! -e /root/.profile") == "saved\n"
     assert on("web-dc1", "systemctl is-system-running --wait; systemctl is-active nginx") == "running\nactive\n"
     assert on("db-dc1", "cat /srv/postgresql/mark").strip() == "saved"
