@@ -32,7 +32,7 @@ from .model import (
     StepState,
     Transition,
 )
-from .ports import Approvers, Clock, Journal, Observer, Registry, StandingOrders, StepContext
+from .ports import Approvers, Clock, Inbox, Journal, Observer, Registry, StandingOrders, StepContext
 from .rules import (
     attempt_name,
     came_out_well,
@@ -70,6 +70,7 @@ class Kit:
     files: Path
     observers: tuple[Observer, ...] = ()
     launch: Launch = in_thread
+    inbox: Callable[[], Inbox] = queue.SimpleQueue
 
 
 class Interpreter:
@@ -81,7 +82,7 @@ class Interpreter:
         self._steps = {step.name: step for step in plan.steps}
         self._records: dict[str, StepRecord] = {}
         self._facts: dict[str, Json] = {}
-        self._inbox: queue.SimpleQueue[Work] = queue.SimpleQueue()
+        self._inbox = kit.inbox()
         self._in_flight: set[str] = set()
         self._frontier = Frontier(plan)
         self._gates = GateKeeper(

@@ -63,6 +63,22 @@ class Hands(Protocol):
         ...
 
 
+class Inbox(Protocol):
+    """Where the threads of actions and probes hand back what they found, for the one that drives the run."""
+
+    def put(self, work: Callable[[], None], /) -> None:
+        """Hand something back."""
+        ...
+
+    def get(self, *, timeout: float) -> Callable[[], None]:
+        """Return what came first; raise ``queue.Empty`` after ``timeout`` seconds without anything."""
+        ...
+
+    def get_nowait(self) -> Callable[[], None]:
+        """Return what came first, or raise ``queue.Empty``."""
+        ...
+
+
 class Stream(Protocol):
     """A remote command that is still running."""
 
