@@ -1,4 +1,4 @@
-"""Settle all the files, directories and links of a role in one round trip to the host."""
+"""Settle the users, files and units of a role in one round trip to the host."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 ---
-module: place_files
-short_description: Settle files, directories and links in one task
+module: settle
+short_description: Settle users, files and systemd units in one task
 description:
-  - A task per file costs a round trip per host. This module takes all of a role's files at once.
+  - A task for each costs a round trip per host. This module takes all of a role's at once, in this order - users,
+    directories, files, links, what must be absent, units.
   - Files are replaced atomically, and only when content, owner, group or mode differ.
+  - Units that run already are left alone; handlers restart them when their configuration changed.
 options:
+  users:
+    description: System users to exist. Each has C(name), C(home), C(shell), and may have C(group) and C(password), a hash.
+    type: list
+    elements: dict
+    default: []
   directories:
     description: Directories to exist. Each has C(path), C(owner), C(group), C(mode).
     type: list
@@ -40,15 +47,27 @@ options:
     type: list
     elements: path
     default: []
+  units:
+    description: Units to be started now and at every boot, with their suffix.
+    type: list
+    elements: str
+    default: []
+  reload:
+    description: Whether the manager has to read unit files again. It does so in any case when something changed here.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
-- name: Place the resolver's configuration
-  place_files:
+- name: Run the resolver as it is configured
+  settle:
     files:
       - path: /etc/unbound/unbound.conf.d/secondsite.conf
         content: "{{ lookup('ansible.builtin.template', 'unbound.conf.j2') }}"
         validate: [unbound-checkconf, "%s"]
+    units: [unbound.service]
+  register: resolver_settled
+  notify: Restart the resolver
 """
 
 RETURN = r"""
@@ -56,13 +75,69 @@ changed_paths:
   description: What was written, created, linked or removed.
   type: list
   returned: always
+changed_users:
+  description: Users that were made, or changed.
+  type: list
+  returned: always
+started:
+  description: Units that did not run before. They were started with the configuration as it is now.
+  type: list
+  returned: always
+enabled:
+  description: Units that would not have been started at the next boot.
+  type: list
+  returned: always
 """
+
+ASKED = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload")
+RUNNING = frozenset({"active", "activating", "reloading"})
+# a unit that has an init script too is enabled as a unit; translating that into links of run levels takes a second
+QUICKLY = {"SYSTEMCTL_SKIP_SYSV": "1"}
 
 OWNED = {
     "path": {"type": "path", "required": True},
     "owner": {"type": "str", "default": "root"},
     "group": {"type": "str", "default": "root"},
 }
+
+
+class Users:
+    """System users as the role needs them."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.changed: list[str] = []
+
+    def settle(self, want: dict[str, Any]) -> None:
+        """Make the user exist with its group, home, shell and password."""
+        name = want["name"]
+        try:
+            have = pwd.getpwnam(name)
+        except KeyError:
+            group = [] if want["group"] else ["--user-group"]
+            self._run(name, ["useradd", "--system", "--no-create-home", *group, *self._words(want), name])
+            return
+        same = (have.pw_dir, have.pw_shell) == (want["home"], want["shell"])
+        same = same and (want["group"] is None or grp.getgrnam(want["group"]).gr_gid == have.pw_gid)
+        same = same and (want["password"] is None or self._password(name) == want["password"])
+        if not same:
+            self._run(name, ["usermod", *self._words(want), name])
+
+    def _words(self, want: dict[str, Any]) -> list[str]:
+        words = ["-d", want["home"], "-s", want["shell"]]
+        words += ["-g", want["group"]] if want["group"] else []
+        return words + (["-p", want["password"]] if want["password"] else [])
+
+    def _password(self, name: str) -> str:
+        lines = Path("/etc/shadow").read_text(encoding="utf-8").splitlines()
+        return next((line.split(":")[1] for line in lines if line.split(":")[0] == name), "")
+
+    def _run(self, name: str, words: list[str]) -> None:
+        self.changed.append(name)
+        if not self.module.check_mode:
+            code, out, err = self.module.run_command(words)
+            if code != 0:
+                self.module.fail_json(msg=f"{words[0]} {name} ended with {code}: {(err or out).strip()}")
 
 
 class Placer:
@@ -150,11 +225,58 @@ class Placer:
             os.chmod(path, mode)
 
 
+def run(module: AnsibleModule, units: list[str], *, is_stale: bool) -> dict[str, list[str]]:
+    """Enable and start units, with one reload of the manager at most; return what had to be done."""
+    if not units:
+        return {"started": [], "enabled": []}
+    seen = dict(zip(units, states(module, units), strict=True))
+    enabled = [unit for unit in units if seen[unit].get("UnitFileState") != "enabled"]
+    started = [unit for unit in units if seen[unit].get("ActiveState") not in RUNNING]
+    if not module.check_mode:
+        is_stale = is_stale or any(state.get("NeedDaemonReload") == "yes" for state in seen.values())
+        if enabled:
+            systemctl(module, "enable", *enabled)  # which reloads too
+        elif is_stale:
+            systemctl(module, "daemon-reload")
+        if started:
+            systemctl(module, "start", *started)
+    return {"started": started, "enabled": enabled}
+
+
+def states(module: AnsibleModule, units: list[str]) -> list[dict[str, str]]:
+    """Ask the manager for all units at once: it answers in their order, with an empty line between them."""
+    said = systemctl(module, "show", f"--property={','.join(ASKED)}", "--", *units)
+    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in said.strip().split("\n\n")]
+    if len(blocks) != len(units):
+        module.fail_json(msg=f"systemctl told of {len(blocks)} units when asked for {units}: {said}")
+    return blocks
+
+
+def systemctl(module: AnsibleModule, *words: str) -> str:
+    """Run systemctl, and fail in its own words."""
+    code, out, err = module.run_command(["systemctl", *words], environ_update=QUICKLY)
+    if code != 0:
+        module.fail_json(msg=f"systemctl {' '.join(words)} ended with {code}: {(err or out).strip()}")
+    return str(out)
+
+
 def main() -> None:
     """Run as an Ansible module."""
     mode = {"type": "str"}
     module = AnsibleModule(
         argument_spec={
+            "users": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "home": {"type": "str", "required": True},
+                    "shell": {"type": "str", "required": True},
+                    "group": {"type": "str"},
+                    "password": {"type": "str", "no_log": False},
+                },
+            },
             "directories": {
                 "type": "list",
                 "elements": "dict",
@@ -179,11 +301,15 @@ def main() -> None:
                 "options": {"path": OWNED["path"], "target": {"type": "str", "required": True}},
             },
             "absent": {"type": "list", "elements": "path", "default": []},
+            "units": {"type": "list", "elements": "str", "default": []},
+            "reload": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
-    placer = Placer(module)
+    users, placer = Users(module), Placer(module)
     try:
+        for want in module.params["users"]:
+            users.settle(want)
         for want in module.params["directories"]:
             placer.directory(want)
         for want in module.params["files"]:
@@ -194,7 +320,10 @@ def main() -> None:
             placer.absent(Path(gone))
     except (OSError, KeyError) as problem:
         module.fail_json(msg=f"cannot place files: {problem}", changed_paths=placer.changed)
-    module.exit_json(changed=bool(placer.changed), changed_paths=placer.changed)
+    is_stale = module.params["reload"] or bool(placer.changed)
+    did = {"changed_users": users.changed, "changed_paths": placer.changed}
+    did |= run(module, module.params["units"], is_stale=is_stale)
+    module.exit_json(changed=any(did.values()), **did)
 
 
 if __name__ == "__main__":
