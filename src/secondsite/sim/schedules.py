@@ -33,6 +33,7 @@ from .turns import Turns, TurnsInbox
 from .world import OrdersFor, SimulatedApprovers, SimulatedClock, sign_in_simulation
 
 RUN = "000001-simulated"
+GATED = ("gated", "ordered")
 PERSONS = ("ana", "bo", "cy")
 _FOLLOWS = 0.35  # how likely a step follows each one before it
 _ANSWERS = 0.5  # how likely somebody says something while a gate is open
@@ -118,9 +119,6 @@ def _chance_step(chance: random.Random, name: str, after: tuple[str, ...], earli
         reads_only=kind == "reading",
         verify=kind == "verified",
     )
-
-
-GATED = ("gated", "ordered")
 
 
 class Machine:
