@@ -30,7 +30,7 @@ SABOTAGES = PROJECT / "drtests" / "sabotages"
 _PREAMBLE = "set -eu\naddress() { getent ahostsv4 \"$1\" | head -n 1 | cut -d ' ' -f 1; }\n"
 _SHELL_WITHIN = dt.timedelta(seconds=60)
 _PAUSE = dt.timedelta(milliseconds=500)
-_UNTIL_GREEN = dt.timedelta(seconds=120)
+_UNTIL_GREEN = dt.timedelta(seconds=300)  # a machine denied its processors keeps routes down for minutes
 
 
 def sabotages() -> dict[str, Sabotage]:
