@@ -1,9 +1,9 @@
 """The desired state of hosts by Ansible roles: the one door to ansible-runner.
 
 ansible-runner hands its whole environment to its child and writes it to disk: here the environment is replaced before
-anything is started, and that file is removed. Secrets go through a named pipe, so they are in no argument, environment
-or file. Inventory values are nouns that were checked, and nothing in them can be a template. What hosts answer is cut,
-and stripped of what a terminal would obey.
+anything is started, and that file is removed. Secrets go through a file in memory, so they are in no argument or
+environment, and on no disk. Inventory values are nouns that were checked, and nothing in them can be a template. What
+hosts answer is cut, and stripped of what a terminal would obey.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from pathlib import Path
 
 import ansible_runner
 
-from ..errors import ActionError, ActionTimeout, ConfigError, Effect, Problem
+from ..errors import ActionError, ActionTimeout, ConfigError, Effect, Problem, UsageError
 from ..estate.model import Host
 from .keys import USER, Trust
 from .processes import end_marked, plain, scrubbed_environment
@@ -37,6 +38,7 @@ _FAILURES_KEPT = 50
 _SAFE_WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _TEMPLATE = re.compile(r"\{[{%#]|[\x00-\x08\x0b-\x1f\x7f]")
 _TIMED_OUT = 254
+_IN_MEMORY = (Path("/dev/shm"), Path("/run"))  # noqa: S108  nothing is there by a name that others can know
 _MITOGEN = "secondsite_linear"  # Mitogen's own, set right for two processors
 _PYTHON = "/usr/bin/python3"
 # Mitogen keeps one interpreter per host and user: started as root at once, it needs one instead of two
@@ -137,6 +139,7 @@ class AnsibleDoor:
         """Bring hosts to the state the roles describe. ``directory`` is this run's own and is made.
 
         Raises:
+            UsageError: this machine can not hand over secrets without a disk; nothing was run.
             ActionTimeout: it did not end in time, or was cancelled; the effect is unknown.
             ActionError: Ansible itself could not work (a broken playbook or inventory).
         """
@@ -147,9 +150,9 @@ class AnsibleDoor:
         text = json.dumps(require_inert(self._variables()))
         with (
             _private(directory, mark=self._trust.mark[1]) as temporary,
-            _pipe(directory / "variables.json", text) as pipe,
+            in_memory(text, mark=self._trust.mark[1]) as told,
         ):
-            config = self._config(play, directory, temporary, pipe, timeout)
+            config = self._config(play, directory, temporary, told, timeout)
             runner = ansible_runner.Runner(
                 config, event_handler=collected.take, cancel_callback=self._cancelled.is_set, remove_partials=True
             )
@@ -166,7 +169,7 @@ class AnsibleDoor:
         return collected.result(strategy=_MITOGEN if self._uses_mitogen else "linear")
 
     def _config(
-        self, play: Play, directory: Path, temporary: Path, pipe: Path, timeout: dt.timedelta
+        self, play: Play, directory: Path, temporary: Path, told: Path, timeout: dt.timedelta
     ) -> ansible_runner.RunnerConfig:
         (directory / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")  # else it looks for one elsewhere
         inventory = directory / "inventory.json"
@@ -178,7 +181,7 @@ class AnsibleDoor:
         config.prepare()
         config.cwd = str(play.playbook.parent)
         config.env = self._environment(play, directory, temporary, artifacts=config.artifact_dir)
-        config.command = _command(play, inventory=inventory, pipe=pipe)
+        config.command = _command(play, inventory=inventory, told=told)
         config.suppress_ansible_output = True
         return config
 
@@ -286,9 +289,9 @@ def _require_safe(word: str, *, what: str) -> None:
 _SAFE_RULE = "is 1 to 63 of a-z, 0-9, - and _, and begins with a letter or digit"
 
 
-def _command(play: Play, *, inventory: Path, pipe: Path) -> list[str]:
+def _command(play: Play, *, inventory: Path, told: Path) -> list[str]:
     command = ["prlimit", f"--as={_MEMORY_LIMIT}", "--", str(Path(sys.executable).parent / "ansible-playbook")]
-    command += ["-i", str(inventory), "-e", f"@{pipe}", "--forks", str(FORKS)]
+    command += ["-i", str(inventory), "-e", f"@{told}", "--forks", str(FORKS)]
     command += ["--limit", ",".join(play.hosts)] if play.hosts else []
     command += ["--tags", ",".join(play.tags)] if play.tags else []
     command += ["--check"] if play.only_look else []
@@ -372,7 +375,7 @@ def _private(directory: Path, *, mark: str) -> Iterator[Path]:
     Its name is the estate's, so that the next run clears what a killed one left.
     """
     parent = Path("/run") if os.access("/run", os.W_OK) else directory
-    private = parent / f"ss-{hashlib.sha256(mark.encode()).hexdigest()[:10]}"
+    private = parent / f"ss-{_short(mark)}"
     shutil.rmtree(private, ignore_errors=True)
     private.mkdir(mode=0o700)
     try:
@@ -382,29 +385,48 @@ def _private(directory: Path, *, mark: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _pipe(path: Path, text: str) -> Iterator[Path]:
-    """Yield a named pipe that gives ``text`` to whoever reads it; it never lies on disk."""
-    path.unlink(missing_ok=True)
-    os.mkfifo(path, mode=0o600)
-    ended = threading.Event()
+def in_memory(text: str, *, mark: str) -> Iterator[Path]:
+    """Yield a file that only this user reads, as often and as slowly as it likes, and that lies on no disk.
 
-    def serve() -> None:
-        while not ended.is_set():
-            with contextlib.suppress(BrokenPipeError), path.open("w", encoding="utf-8") as pipe:
-                if not ended.is_set():
-                    pipe.write(text)
-            ended.wait(0.05)  # let this reader see the end before the next one is served
+    A pipe would do for who reads it once and at once. A file of /proc would not: Ansible asks for a path's real name.
+    What a killed run of the same mark left is removed first.
 
-    thread = threading.Thread(target=serve, name="ansible variables", daemon=True)
-    thread.start()
+    Raises:
+        UsageError: this machine has no file system in memory.
+    """
+    folder = next((place for place in _IN_MEMORY if _is_in_memory(place) and os.access(place, os.W_OK)), None)
+    if folder is None:
+        places = " or ".join(map(str, _IN_MEMORY))
+        raise UsageError(
+            "secrets are handed to Ansible in memory, and this machine has no file system there",
+            not_done="no role was run",
+            next_step=f"mount a tmpfs at {places}",
+        )
+    prefix = f"ss-{_short(mark)}-"
+    for left in folder.glob(f"{prefix}*"):
+        with contextlib.suppress(OSError):  # somebody else's, by chance or on purpose: ours has another name
+            left.unlink()
+    handle, name = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=".json")
     try:
-        yield path
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        yield Path(name)
     finally:
-        ended.set()
-        with contextlib.suppress(OSError):
-            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))  # a reader, so that the writer wakes up
-        thread.join(2)
-        path.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
+
+
+def _is_in_memory(place: Path) -> bool:
+    """Say whether what is written there goes to no disk, as the kernel's list of mounts tells."""
+    try:
+        lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    kinds = [words[2] for line in lines if len(words := line.split()) > 2 and words[1] == str(place)]  # noqa: PLR2004
+    return bool(kinds) and kinds[-1] in {"tmpfs", "ramfs"}
+
+
+def _short(mark: str) -> str:
+    return hashlib.sha256(mark.encode()).hexdigest()[:10]
 
 
 def _keep_what_may_be_kept(artifacts: Path, directory: Path) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from tests.unit.hands.hosts import DATABASE, POISON, VAULT, WEB, host
 
-from secondsite.errors import ConfigError
-from secondsite.hands.ansible import Converged, HostTasks, Play, inventory_of, require_inert
+from secondsite.errors import ConfigError, UsageError
+from secondsite.hands import ansible
+from secondsite.hands.ansible import Converged, HostTasks, Play, in_memory, inventory_of, require_inert
 
 PLAYBOOK = Path("roles/estate.yml")
 
@@ -85,3 +89,35 @@ def test_nothing_to_change_is_not_claimed_while_a_host_did_not_answer() -> None:
 def test_nothing_to_change_is_not_claimed_when_no_task_ran_or_one_failed() -> None:
     assert "nothing to change" not in converged(a=tasks(ok=0)).sentence()
     assert "nothing to change" not in converged(a=tasks(failed=1)).sentence()
+
+
+SLOWLY = "import sys, time; file = open(sys.argv[1]); time.sleep(0.3); print(file.read(), end='')"
+
+
+def test_who_reads_the_variables_slowly_or_again_gets_them_once() -> None:
+    with in_memory('{"a": 1}\n', mark="slowly") as told:
+        slowly = subprocess.run([sys.executable, "-c", SLOWLY, told], capture_output=True, text=True, check=True)
+        again = told.read_text(encoding="utf-8")
+        assert told.stat().st_mode & 0o777 == 0o600
+    assert slowly.stdout == again == '{"a": 1}\n'
+    assert not told.exists()
+
+
+def test_what_a_killed_run_left_of_its_variables_is_removed_and_anothers_is_not() -> None:
+    with in_memory("{}", mark="other") as anothers:
+        left = anothers.with_name(anothers.name.replace(anothers.name.split("-")[1], in_memory_name("killed")))
+        left.write_text("secret", encoding="utf-8")
+        with in_memory("{}", mark="killed"):
+            assert not left.exists()
+        assert anothers.exists()
+
+
+def in_memory_name(mark: str) -> str:
+    return hashlib.sha256(mark.encode()).hexdigest()[:10]
+
+
+def test_variables_are_not_handed_over_on_a_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(ansible, "_IN_MEMORY", (tmp_path,))
+    with pytest.raises(UsageError, match="in memory"), in_memory("{}", mark="no memory"):
+        pass
+    assert list(tmp_path.iterdir()) == []
