@@ -170,6 +170,10 @@ def main() -> int:
         for number in range(asked.rounds):
             drills.append(bench.drill())
             print(f"round {number + 1}: {drills[-1]['verdict']} {drills[-1]['times']}", file=sys.stderr)
+            for rule in (one for one in drills[-1]["rules"] if one["finding"] != "satisfied"):
+                print(f"  {rule['id']}: {rule['finding']}: {rule['saw']}", file=sys.stderr)
+            for limit in (one for one in drills[-1]["limitations"] if "denied" in one):
+                print(f"  {limit}", file=sys.stderr)
     return report(statistics.median(bare), drills)
 
 
