@@ -27,6 +27,7 @@ QUICK = "not lab and not slow and not nightly"
 SHOWN_LINES = 60
 SHOWN_CHARACTERS = 400
 MOST_AGAIN = 8
+TESTS_FAILED = 1  # pytest's own exit code: all were run, and some failed
 SECONDS_TO_CLEAN_UP = 60
 
 
@@ -80,6 +81,7 @@ class Outcome:
     failed: int
     skipped: int
     output: str
+    code: int = 0
     failures: tuple[Failure, ...] = ()
 
 
@@ -156,6 +158,7 @@ def run(stage: Stage) -> Outcome:
         failed=failed,
         skipped=counts.skipped,
         output=output,
+        code=code,
         failures=counts.failures,
     )
 
@@ -169,7 +172,9 @@ def again_alone(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 
 def may_be_an_accident(outcome: Outcome) -> bool:
-    return outcome.stage.is_on_the_lab and 0 < outcome.failed == len(outcome.failures) <= MOST_AGAIN
+    """Say whether every test ran and a few failed: a run that was cut short may hide others that never ran."""
+    ran_to_its_end = outcome.code == TESTS_FAILED and outcome.failed == len(outcome.failures)
+    return outcome.stage.is_on_the_lab and ran_to_its_end and 0 < outcome.failed <= MOST_AGAIN
 
 
 def repeated(first: Outcome) -> Outcome:

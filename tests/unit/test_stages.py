@@ -84,6 +84,14 @@ def test_many_failures_are_no_accident(tmp_path: Path) -> None:
     assert (ended.passed, ended.failed) == (1, 10)
 
 
+def test_a_run_that_was_cut_short_is_not_made_good_by_what_failed_in_it(tmp_path: Path) -> None:
+    stops = "def test_stop():\n    raise KeyboardInterrupt\n\ndef test_never_run():\n    assert False\n"
+
+    (ended,) = stages.again_alone([stages.run(stage(tmp_path, stops))])
+
+    assert ended.failed > 0
+
+
 def test_a_stage_in_which_nothing_ran_has_failed(tmp_path: Path) -> None:
     (ended,) = stages.again_alone([stages.run(stage(tmp_path, marks="lab and not nightly and never"))])
 
