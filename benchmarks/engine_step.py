@@ -16,11 +16,11 @@ import time
 from pathlib import Path
 
 from secondsite.plan.builder import call
-from secondsite.plan.document import sealed
-from secondsite.plan.model import Intent, Plan, Step
+from secondsite.plan.model import Plan, Step
 from secondsite.run.model import Json, StepState, Transition
 from secondsite.run.ports import Outcome, Registry, StepContext
 from secondsite.run.stop import Stop
+from secondsite.sim.plans import example_plan
 from secondsite.sim.world import OrdersFor
 from secondsite.store.clock import SystemClock
 from secondsite.store.runs import Crew, RunStore
@@ -42,20 +42,7 @@ def chain(length: int) -> Plan:
         Step(name=f"s{n}", title="", call=call("nothing"), hosts=(), after=(f"s{n - 1}",) if n else ())
         for n in range(length)
     )
-    return sealed(
-        Plan(
-            runbook="chain",
-            title="A chain",
-            intent=Intent.PROVISION,
-            estate="none",
-            estate_digest="",
-            origin=None,
-            target=None,
-            steps=steps,
-            pins={},
-            digest="",
-        )
-    )
+    return example_plan(*steps)
 
 
 def engine_ms(state: Path, length: int) -> list[float]:

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from ..errors import ActionError, ActionTimeout, Effect, JournalError, Refused, Unreachable
 from ..plan.builder import call, gate, guard
-from ..plan.document import sealed
-from ..plan.model import Intent, Plan, Step
+from ..plan.model import Plan, Step
 from ..run.interpreter import Kit
 from ..run.model import AttemptKey, Json, NoteKind, RunState, Seen, StepRecord, StepResult, StepState, Transition
 from ..run.perform import store_lost
@@ -29,6 +28,7 @@ from ..run.stop import Stop
 from .crash import Crash, Power
 from .facts import favourable_facts
 from .journal import SimulatedJournal
+from .plans import example_plan
 from .turns import Turns, TurnsInbox
 from .world import OrdersFor, SimulatedApprovers, SimulatedClock, sign_in_simulation
 
@@ -86,20 +86,7 @@ def chance_plan(chance: random.Random) -> Plan:
     for number in range(chance.randint(2, 8)):
         after = tuple(one.name for one in steps if chance.random() < _FOLLOWS)
         steps.append(_chance_step(chance, f"s{number}", after, steps))
-    return sealed(
-        Plan(
-            runbook="example",
-            title="An example",
-            intent=Intent.PROVISION,
-            estate="two-sites",
-            estate_digest="",
-            origin=None,
-            target=None,
-            steps=tuple(steps),
-            pins={},
-            digest="",
-        )
-    )
+    return example_plan(*steps)
 
 
 def _chance_step(chance: random.Random, name: str, after: tuple[str, ...], earlier: Sequence[Step]) -> Step:

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secondsite.plan.builder import call, gate, guard
-from secondsite.plan.document import sealed
-from secondsite.plan.model import Fencing, Intent, Plan, Step
+from secondsite.plan.model import Fencing, Plan, Step
 from secondsite.plan.rules import (
     GUARDS,
     Frontier,
@@ -24,26 +23,10 @@ from secondsite.plan.rules import (
     reasons_not_to_proceed,
 )
 from secondsite.sim.facts import SATISFYING
+from secondsite.sim.plans import example_plan
 
 CARRIERS = ("carrier-a", "carrier-b")
 ADDRESS = "198.18.1.10"
-
-
-def plan_of(*steps: Step) -> Plan:
-    return sealed(
-        Plan(
-            runbook="example",
-            title="An example",
-            intent=Intent.PROVISION,
-            estate="two-sites",
-            estate_digest="",
-            origin=None,
-            target=None,
-            steps=steps,
-            pins={},
-            digest="",
-        )
-    )
 
 
 def step(name: str, *after: str, expected: int = 1) -> Step:
@@ -57,7 +40,7 @@ def plans(draw: st.DrawFn) -> Plan:
     for number in range(count):
         after = draw(st.sets(st.integers(0, number - 1))) if number else set()
         steps.append(step(f"s{number}", *(f"s{one}" for one in sorted(after))))
-    return plan_of(*draw(st.permutations(steps)))
+    return example_plan(*draw(st.permutations(steps)))
 
 
 @given(plan=plans(), data=st.data())
@@ -88,7 +71,8 @@ def test_dependency_order_keeps_every_edge(plan: Plan) -> None:
 
 
 def test_the_critical_path_is_the_longest_chain_and_earlier_runs_correct_it() -> None:
-    plan = plan_of(step("a"), step("slow", "a", expected=5), step("quick", "a", expected=2), step("z", "slow", "quick"))
+    parts = step("a"), step("slow", "a", expected=5), step("quick", "a", expected=2), step("z", "slow", "quick")
+    plan = example_plan(*parts)
     assert critical_path(plan).steps == ("a", "slow", "z")
     assert critical_path(plan).duration == dt.timedelta(seconds=7)
     measured = {"quick": dt.timedelta(seconds=9)}
@@ -223,5 +207,5 @@ def test_every_guard_can_be_simulated() -> None:
 def test_a_reviewer_is_pointed_at_steps_nobody_can_tell_about_or_take_back() -> None:
     risky = Step(name="wipe", title="", call=call("wipe"), hosts=())
     asked = Step(name="wipe", title="", call=call("wipe"), hosts=(), gate=gate(persons=2))
-    assert len(list(flags(plan_of(risky)))) == 2
-    assert list(flags(plan_of(asked))) == []
+    assert len(list(flags(example_plan(risky)))) == 2
+    assert list(flags(example_plan(asked))) == []

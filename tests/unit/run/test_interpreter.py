@@ -25,8 +25,7 @@ from secondsite.errors import (
     UsageError,
 )
 from secondsite.plan.builder import call, gate, guard, result_of
-from secondsite.plan.document import sealed
-from secondsite.plan.model import Intent, Plan, Step
+from secondsite.plan.model import Plan, Step
 from secondsite.run.interpreter import Kit, in_thread
 from secondsite.run.model import Answer, Json, NoteKind, RunState, StepState, Transition
 from secondsite.run.ports import Outcome, Registry, StepContext
@@ -34,6 +33,7 @@ from secondsite.run.rules import answer_body, answer_name
 from secondsite.run.service import abort_run, answer_for, answer_gate, resume_run, start_run
 from secondsite.run.stop import Stop
 from secondsite.sim.crash import Crash, CrashPoint
+from secondsite.sim.plans import example_plan
 from secondsite.sim.world import (
     Behaviour,
     OrdersFor,
@@ -43,24 +43,6 @@ from secondsite.sim.world import (
     at_once,
     sign_in_simulation,
 )
-
-
-def plan_of(*steps: Step) -> Plan:
-    return sealed(
-        Plan(
-            runbook="example",
-            title="An example",
-            intent=Intent.PROVISION,
-            estate="two-sites",
-            estate_digest="",
-            origin=None,
-            target=None,
-            steps=steps,
-            pins={},
-            digest="",
-        )
-    )
-
 
 ONE = Step(name="one", title="", call=call("act"), hosts=(), probe=call("look"))
 TWO = Step(name="two", title="", call=call("act"), hosts=(), after=("one",), probe=call("look"))
@@ -112,7 +94,7 @@ def say(engine: SimulatedEngine, gate: str, who: str, *, granted: bool = True, d
 def test_a_step_that_fails_is_tried_once_and_nothing_follows(
     error: Exception, state: StepState, exit_code: int
 ) -> None:
-    engine = engine_for(plan_of(ONE, TWO), behaves={"one": raising(error)})
+    engine = engine_for(example_plan(ONE, TWO), behaves={"one": raising(error)})
 
     result = engine.drive()
 
@@ -130,14 +112,14 @@ def test_an_effect_that_came_about_although_the_answer_did_not_is_found_by_the_p
         raise ActionTimeout("no answer in 5 s")
 
     world.behaves = {"one": late}
-    result = SimulatedEngine(plan=plan_of(ONE, TWO), world=world, launch=at_once).drive()
+    result = SimulatedEngine(plan=example_plan(ONE, TWO), world=world, launch=at_once).drive()
     assert result.steps["one"].state is StepState.VERIFIED
     assert result.state is RunState.DONE
     assert world.asked == ["one", "two"]
 
 
 def test_an_unknown_effect_that_no_probe_can_see_stays_unknown_and_is_not_tried_again() -> None:
-    engine = engine_for(plan_of(replace(ONE, probe=None)), behaves={"one": raising(ActionTimeout("no answer"))})
+    engine = engine_for(example_plan(replace(ONE, probe=None)), behaves={"one": raising(ActionTimeout("no answer"))})
     result = engine.drive()
     assert result.steps["one"].state is StepState.UNKNOWN
     assert (result.exit_code, engine.world.asked) == (3, ["one"])
@@ -145,14 +127,14 @@ def test_an_unknown_effect_that_no_probe_can_see_stays_unknown_and_is_not_tried_
 
 @pytest.mark.parametrize("detail", [{"x": float("nan")}, {"x": object()}, {"x": "y" * 300_000}])
 def test_a_result_that_cannot_be_recorded_leaves_the_effect_unknown_and_never_done(detail: Json) -> None:
-    engine = engine_for(plan_of(ONE), behaves={"one": lambda _a, _c: Outcome(changed=True, detail=detail)})
+    engine = engine_for(example_plan(ONE), behaves={"one": lambda _a, _c: Outcome(changed=True, detail=detail)})
     result = engine.drive()
     assert result.steps["one"].state is StepState.VERIFIED, "the probe saw it"
     assert StepState.UNKNOWN in [seen.state for seen in engine.seen]
 
 
 def test_a_full_disk_under_an_action_ends_the_process_and_says_nothing_about_the_step() -> None:
-    engine = engine_for(plan_of(ONE, TWO), behaves={"one": raising(OSError(errno.ENOSPC, "no space left"))})
+    engine = engine_for(example_plan(ONE, TWO), behaves={"one": raising(OSError(errno.ENOSPC, "no space left"))})
     with pytest.raises(JournalError) as caught:
         engine.drive()
     assert caught.value.exit_code == 75
@@ -166,7 +148,7 @@ def test_verification_is_asked_for_and_nothing_follows_before_it() -> None:
     def claims(_arguments: Json, _context: StepContext) -> Outcome:
         return Outcome(changed=True)
 
-    engine = engine_for(plan_of(replace(ONE, verify=True), TWO), behaves={"one": claims}, blind=frozenset({"one"}))
+    engine = engine_for(example_plan(replace(ONE, verify=True), TWO), behaves={"one": claims}, blind=frozenset({"one"}))
     result = engine.drive()
     assert result.steps["one"].state is StepState.NOT_VERIFIED
     assert result.exit_code == 3
@@ -175,7 +157,7 @@ def test_verification_is_asked_for_and_nothing_follows_before_it() -> None:
 
 def test_a_guard_that_yields_a_reason_refuses_the_step_and_the_run_says_why() -> None:
     promote = replace(TWO, guards=(guard("found-ok", on=("one",)),))
-    engine = engine_for(plan_of(ONE, promote), finds={"one": {"ok": False, "saw": "no quorum"}})
+    engine = engine_for(example_plan(ONE, promote), finds={"one": {"ok": False, "saw": "no quorum"}})
     result = engine.drive()
     assert (result.state, result.exit_code) == (RunState.REFUSED, 5)
     assert result.steps["two"].reasons == ("step one did not find what it must: no quorum",)
@@ -190,14 +172,14 @@ def test_what_a_step_found_reaches_the_steps_that_refer_to_it() -> None:
         return Outcome(changed=False)
 
     asks = replace(TWO, call=call("act", upto=[result_of("one", "lsn")]))
-    engine = engine_for(plan_of(ONE, asks), finds={"one": {"lsn": "0/16"}}, behaves={"two": listen})
+    engine = engine_for(example_plan(ONE, asks), finds={"one": {"lsn": "0/16"}}, behaves={"two": listen})
     assert engine.drive().state is RunState.DONE
     assert heard == [{"upto": ["0/16"]}]
 
 
 def test_a_step_whose_argument_nobody_found_is_refused() -> None:
     asks = replace(TWO, call=call("act", upto=result_of("one", "lsn")))
-    result = engine_for(plan_of(ONE, asks)).drive()
+    result = engine_for(example_plan(ONE, asks)).drive()
     assert result.steps["two"].state is StepState.REFUSED
     assert result.exit_code == 5
 
@@ -206,14 +188,14 @@ GATED = replace(ONE, gate=gate(persons=2, standing_order=True))
 
 
 def test_a_standing_order_opens_the_gate_it_covers_and_is_recorded_as_such() -> None:
-    result = engine_for(plan_of(GATED)).drive()
+    result = engine_for(example_plan(GATED)).drive()
     consent = result.steps["one"].consent
     assert consent is not None
-    assert (consent.by, consent.standing_order) == (("ana", "bo"), plan_of(GATED).digest)
+    assert (consent.by, consent.standing_order) == (("ana", "bo"), example_plan(GATED).digest)
 
 
 def test_without_a_standing_order_the_run_waits_and_the_waiting_is_measured() -> None:
-    engine = engine_for(plan_of(GATED))
+    engine = engine_for(example_plan(GATED))
     engine.orders = OrdersFor()
 
     def answer(transition: Transition, /) -> None:
@@ -230,7 +212,7 @@ def test_without_a_standing_order_the_run_waits_and_the_waiting_is_measured() ->
 
 def waiting_engine() -> SimulatedEngine:
     """Return an engine that was stopped while its gate waits."""
-    engine = engine_for(plan_of(GATED))
+    engine = engine_for(example_plan(GATED))
     engine.orders = OrdersFor()
     stop = Stop()
 
@@ -333,7 +315,7 @@ def test_a_no_refuses_the_step_and_the_run_exits_with_5() -> None:
 
 
 def test_a_run_stopped_in_the_middle_finishes_what_is_in_flight_and_can_be_resumed() -> None:
-    engine, stop = engine_for(plan_of(ONE, TWO)), Stop()
+    engine, stop = engine_for(example_plan(ONE, TWO)), Stop()
 
     def leave(transition: Transition, /) -> None:
         if transition.state is StepState.INTENDED:
@@ -353,7 +335,7 @@ def test_asked_twice_to_stop_a_run_waits_for_nothing_and_what_was_in_flight_is_i
         release.wait(30)
         raise Crash
 
-    engine, stop = engine_for(plan_of(ONE), behaves={"one": block}), Stop()
+    engine, stop = engine_for(example_plan(ONE), behaves={"one": block}), Stop()
     engine.launch = in_thread
 
     def leave(transition: Transition, /) -> None:
@@ -393,13 +375,13 @@ def kit_of(engine: SimulatedEngine, registry: Registry | None = None) -> Kit:
 
 
 def test_a_run_is_resumed_with_its_own_plan_only_and_not_once_it_ended() -> None:
-    engine = engine_for(plan_of(ONE))
+    engine = engine_for(example_plan(ONE))
     start_run(engine.plan, run=engine.run, kit=kit_of(engine), stop=Stop())
     with pytest.raises(StepMismatch, match="was begun with plan"):
         resume_run(
-            plan_of(ONE, TWO),
+            example_plan(ONE, TWO),
             run=engine.run,
-            kit=replace(kit_of(engine), registry=engine.world.registry(plan_of(ONE, TWO))),
+            kit=replace(kit_of(engine), registry=engine.world.registry(example_plan(ONE, TWO))),
             stop=Stop(),
         )
     with pytest.raises(Refused, match="has ended: done"):
@@ -407,7 +389,7 @@ def test_a_run_is_resumed_with_its_own_plan_only_and_not_once_it_ended() -> None
 
 
 def test_a_run_begun_by_another_engine_is_refused() -> None:
-    engine = engine_for(plan_of(ONE))
+    engine = engine_for(example_plan(ONE))
     begun = {"plan_digest": engine.plan.digest, "engine": "0"}
     engine.journal.note(engine.run, NoteKind.BEGUN, "", begun)
     with pytest.raises(StepMismatch, match="begun by engine 0"):
@@ -415,7 +397,7 @@ def test_a_run_begun_by_another_engine_is_refused() -> None:
 
 
 def test_a_plan_that_names_what_nobody_provides_is_refused_before_anything_happens() -> None:
-    engine = engine_for(plan_of(ONE))
+    engine = engine_for(example_plan(ONE))
     with pytest.raises(UsageError, match="action act, probe look"):
         start_run(engine.plan, run=engine.run, kit=kit_of(engine, Registry(actions={}, probes={})), stop=Stop())
     assert engine.journal.notes(engine.run) == []
@@ -469,7 +451,7 @@ def crash_and_recover(data: st.DataObject, seed: int) -> None:
                 gate=gate(persons=2, standing_order=True) if kind == "gated" else None,
             )
         )
-    plan = plan_of(*steps)
+    plan = example_plan(*steps)
     world = SimulatedWorld()
     engine = SimulatedEngine(plan=plan, world=world, launch=in_random_order(random.Random(seed)))  # noqa: S311
     for _ in range(data.draw(st.integers(0, 4))):
@@ -506,7 +488,7 @@ def test_what_a_guard_relies_on_is_read_again_after_an_interruption_and_may_refu
         return Outcome(changed=False, detail={"ok": fenced[0], "saw": "the fence" if fenced[0] else "no fence"})
 
     world = SimulatedWorld(behaves={"read": read}, crash=CrashPoint(step="relying", moment="before"))
-    engine = SimulatedEngine(plan=plan_of(READ, CONFIRM, RELYING), world=world, launch=at_once)
+    engine = SimulatedEngine(plan=example_plan(READ, CONFIRM, RELYING), world=world, launch=at_once)
     with pytest.raises(Crash):
         engine.drive()
     fenced[0] = False
@@ -522,7 +504,7 @@ def test_what_a_guard_relies_on_is_read_again_after_an_interruption_and_may_refu
 def test_a_reading_that_nothing_to_come_relies_on_is_not_made_again() -> None:
     last = replace(TWO, name="last", after=("one",))
     crash = CrashPoint(step="last", moment="before")
-    plan = plan_of(READ, replace(ONE, after=("read",)), last)
+    plan = example_plan(READ, replace(ONE, after=("read",)), last)
     engine = SimulatedEngine(plan=plan, world=SimulatedWorld(crash=crash), launch=at_once)
     with pytest.raises(Crash):
         engine.drive()
