@@ -164,7 +164,8 @@ def _customers_home(estate: Estate, plan: PlanBuilder, service: Service) -> None
         title=f"Use {service.name} as a customer does",
         call=call("journey", service=service.name, sources=customers, served_by=new),
         hosts=tuple(customers),
-        after=(*(f"switch-{name}" for name in service.workloads), f"redirect-{service.name}"),
+        # until a standby has everything again, no order is accepted where nothing may be lost
+        after=(*(f"protect-{name}" for name in service.workloads), f"redirect-{service.name}"),
         repeatable=True,
         timeout=seconds(30),
         by_hand=f"From {customers[0]}: sign in at https://{service.dns_name}, order, read the order and its bill.",

@@ -49,10 +49,15 @@ class Kept:
 
 
 class Books:
-    """The databases, each behind a pool; ``budget_s`` bounds what a customer waits. An estate may have no control arm."""
+    """The databases, each behind a pool; ``budget_s`` bounds what a customer waits. An estate may have no control arm.
 
-    def __init__(self, billing: Pool, control: Pool | None, *, budget_s: float) -> None:
+    ``reading`` leads to the billing database as well. Writes that wait for a lost standby hold every connection they
+    have; reads, which wait for nobody, have their own.
+    """
+
+    def __init__(self, billing: Pool, reading: Pool, control: Pool | None, *, budget_s: float) -> None:
         self._billing = billing
+        self._reading = reading
         self._control = control
         self._budget_s = budget_s
         self._abandoned: set[asyncio.Task[Kept]] = set()
@@ -163,7 +168,7 @@ class Books:
         """Read for a customer, from the writer only: a standby's answer may be old, or may vanish."""
 
         async def read() -> Kept:
-            async with self._billing.link() as link:
+            async with self._reading.link() as link:
                 await link.connection.execute("BEGIN READ ONLY")
                 try:
                     standby, revoked = await _one(

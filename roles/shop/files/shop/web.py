@@ -34,16 +34,17 @@ Handler = Callable[[Request], Awaitable[JSONResponse]]
 def application(settings: Settings, door_file: Path = DOOR) -> Starlette:
     """Build the application; it connects to nothing until it is asked something."""
     billing = Pool(settings.billing, size=settings.pool_size, wait_s=settings.wait_s)
+    reading = Pool(settings.billing, size=settings.pool_size, wait_s=settings.wait_s)
     control = Pool(settings.control, size=settings.pool_size, wait_s=settings.wait_s) if settings.control else None
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        for pool in (billing, control):
+        for pool in (billing, reading, control):
             if pool is not None:
                 await pool.close()
 
-    shop = _Shop(settings, Books(billing, control, budget_s=settings.budget_s), door_file)
+    shop = _Shop(settings, Books(billing, reading, control, budget_s=settings.budget_s), door_file)
     routes = [
         Route("/health", shop.health, methods=["GET"]),
         Route("/signin", shop.when_open(shop.sign_in), methods=["POST"]),
