@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..errors import ActionError, Unreachable
+from ..errors import ActionError, ActionTimeout, Unreachable
 from . import cgroups, disks, leftovers, machines, netns, processes, ready, wires
 from .commands import run
 from .image import image_path
@@ -16,6 +16,7 @@ from .state import read_state
 
 SSH_WITHIN_S = 60.0
 _BACK_AT_ONCE = 2
+_STARTED_WITHIN_S = 15.0
 _LOOK_EVERY_S = 2.0
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _INOTIFY_NEEDED = 1024
@@ -39,7 +40,7 @@ def power_on(settings: LabSettings, topology: Topology, hosts: Iterable[LabHost]
     """Start dead hosts on the files and disks they had, with fresh wires; return when they answer SSH.
 
     Several boots at once take all of this machine's processors. A site that comes back takes none from the other site,
-    so these hosts step back behind those that run until they have booted, and only few boot at a time.
+    so these hosts step back behind those that run until their services were started, and only few boot at a time.
     """
     chosen = list(hosts)
     rootfs = image_path(settings.cache, read_state(settings).image_key)
@@ -50,9 +51,23 @@ def power_on(settings: LabSettings, topology: Topology, hosts: Iterable[LabHost]
     try:
         for few in batched(chosen, _BACK_AT_ONCE):
             _boot(settings, topology, few, rootfs, stepping_back=True)
+        _wait_until_started(settings, chosen)
     finally:
         cgroups.step_forward(settings, [host.name for host in chosen])
         processes.step_forward(settings, [host.name for host in chosen])
+
+
+def _wait_until_started(settings: LabSettings, hosts: list[LabHost]) -> None:
+    """Give the hosts time to start what they start at boot. One that takes longer starts the rest like any other."""
+    running = processes.inits(settings)
+
+    def wait(host: LabHost) -> None:
+        with contextlib.suppress(ActionError, ActionTimeout):  # a degraded host has started too
+            ask = ["systemctl", "is-system-running", "--wait"]
+            inside = ["--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wdns=/"]
+            run(["nsenter", f"--target={running[host.name]}", *inside, "--", *ask], timeout_s=_STARTED_WITHIN_S)
+
+    machines.in_parallel(wait, [host for host in hosts if host.name in running])
 
 
 def batched(hosts: list[LabHost], size: int) -> Iterator[list[LabHost]]:
