@@ -94,11 +94,15 @@ def _world(bench: Bench, chosen: Sequence[Check]) -> World:
         for host in concerned(empty, check.groups):
             wanted.setdefault(host.name, set()).update(name for name in check.reads if not name.startswith("@"))
     collector = Collector(estate=bench.estate, hands=bench.hands, roots=_roots(bench))
-    with ThreadPoolExecutor(max_workers=1) as aside:
+
+    with ThreadPoolExecutor(max_workers=2) as aside:
         slow = aside.submit(collector.collect, {name: sections & SLOW for name, sections in wanted.items()})
-        told = collector.collect({name: sections - SLOW for name, sections in wanted.items()})
-        _require_one_reached(told)
+        if tries := any(FLOWS in check.outside for check in chosen):
+            collector.note_before_tries(wanted)
+        others = {name: sections - SLOW for name, sections in wanted.items()}
+        fast = aside.submit(collector.collect, others, noted=tries)
         outside = _outside(bench, chosen)
+        told = fast.result()
         for name, sections in slow.result().items():
             told[name] = told.get(name, {}) | sections
     _require_one_reached(told)
@@ -117,7 +121,7 @@ def _require_one_reached(told: Mapping[HostName, Mapping[str, Section]]) -> None
 
 
 def _outside(bench: Bench, chosen: Sequence[Check]) -> dict[str, Section]:
-    """See what the controller can see by itself; after the hosts told theirs, for tries show up in what hosts tell."""
+    """See what the controller can see by itself."""
     wanted = {name for check in chosen for name in check.outside}
     with ThreadPoolExecutor(max_workers=len(OUTSIDE)) as pool:
         looks = {name: pool.submit(look, bench) for name, look in OUTSIDE.items() if name in wanted}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import datetime as dt
+import hashlib
 import json
+import shlex
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +22,7 @@ from ..errors import ActionError, SecondsiteError, Unreachable
 from ..estate.model import Estate, Host, HostName
 from ..run.ports import CommandResult, Hands
 from .remote.collectors import backups, clock, database, files, names, network, routing, system, tls
+from .remote.collectors.network import BEFORE_TRIES
 
 _LARGEST_ANSWER = 16 << 20
 _LARGEST_TOLD = 64 << 20
@@ -35,16 +39,38 @@ _MODULES = (
 )  # a module of collectors is named here
 SLOW = frozenset({"heartbeat"})
 """Sections whose hosts wait for each other: asked for apart, beside everything else."""
+_BEFORE = "/run/secondsite/before-tries"
 _ALWAYS = ("common", "network")  # others build on them
 _BOOT = """
-import json, sys, types
+import json, marshal, os, sys, types
 order = json.load(sys.stdin)
+sources = order["sources"]
+kept = f"/run/secondsite/collectors-{order['digest']}-{sys.implementation.cache_tag}-{sys.hexversion:x}.code"
+
+def codes():
+    try:
+        with open(os.open(kept, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            about = os.fstat(file.fileno())
+            if about.st_uid == os.geteuid() and not about.st_mode & 0o077:
+                return marshal.load(file)
+    except (OSError, EOFError, ValueError, TypeError):
+        pass
+    made = {name: compile(text, f"collectors/{name}.py", "exec", dont_inherit=True) for name, text in sources.items()}
+    try:
+        part = kept + "." + str(os.getpid())
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            marshal.dump(made, file)
+        os.replace(part, kept)
+    except OSError:
+        pass
+    return made
+
 package = types.ModuleType("collectors"); package.__path__ = []; sys.modules["collectors"] = package
 modules = {}
-for name, source in order["sources"].items():
+for name, code in codes().items():
     module = types.ModuleType("collectors." + name); module.__package__ = "collectors"
     sys.modules["collectors." + name] = modules[name] = module
-    exec(compile(source, "collectors/" + name + ".py", "exec", dont_inherit=True), module.__dict__)
+    exec(code, module.__dict__)
 modules["main"].main(order, modules)
 """
 
@@ -58,15 +84,41 @@ class Collector:
     roots: str
     within: dt.timedelta = dt.timedelta(seconds=20)
 
-    def collect(self, sections: Mapping[HostName, Collection[str]]) -> dict[HostName, dict[str, Section]]:
-        """Return the sections of every host named, all asked at once; what could not be read says why."""
+    def collect(
+        self, sections: Mapping[HostName, Collection[str]], *, noted: bool = False
+    ) -> dict[HostName, dict[str, Section]]:
+        """Return the sections of every host named, all asked at once; what could not be read says why.
+
+        ``noted`` says that ``note_before_tries`` was called for this round.
+        """
         asked = [host for host in self.estate.hosts.values() if sections.get(host.name)]
         with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
-            told = pool.map(lambda host: self._ask(host, sorted(sections[host.name])), asked)
+            told = pool.map(lambda host: self._ask(host, sorted(sections[host.name]), noted=noted), asked)
             return {host.name: answer for host, answer in zip(asked, told, strict=True)}
 
-    def _ask(self, host: Host, wanted: Sequence[str]) -> dict[str, Section]:
-        order = json.dumps({"sections": wanted, "sources": sources(wanted), "settings": self._settings(host)})
+    def note_before_tries(self, sections: Mapping[HostName, Collection[str]]) -> None:
+        """Have hosts note now what tries of the flows would show up in; the next round tells what they noted.
+
+        A host that can't tells, in that round, why, or what it sees then.
+        """
+        asked = [(name, BEFORE_TRIES.keys() & wanted) for name, wanted in sections.items()]
+        asked = [(name, noting) for name, noting in asked if noting]
+        with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
+            list(pool.map(lambda one: self._note(*one), asked))
+
+    def _note(self, host: HostName, wanted: Collection[str]) -> None:
+        lines = [f"{shlex.join(BEFORE_TRIES[name])} > {name}.part && mv {name}.part {name}" for name in sorted(wanted)]
+        script = "\n".join(
+            ["umask 077", f"rm -rf {_BEFORE}", f"mkdir -p {_BEFORE} && cd {_BEFORE} || exit 1", *lines, ""]
+        )
+        with contextlib.suppress(SecondsiteError):  # the round after it will say so
+            self.hands.run(host, ["sudo", "-n", "--", "/bin/sh"], stdin=script, timeout=self.within, accept=range(256))
+
+    def _ask(self, host: Host, wanted: Sequence[str], *, noted: bool) -> dict[str, Section]:
+        needed = sources(wanted)
+        digest = hashlib.sha256(json.dumps(needed).encode()).hexdigest()[:24]
+        settings = self._settings(host) | ({"before": _BEFORE} if noted else {})
+        order = json.dumps({"sections": wanted, "sources": needed, "digest": digest, "settings": settings})
         argv = ["sudo", "-n", "--", "/usr/bin/python3", "-I", "-c", _BOOT]
         try:
             answer = self.hands.run(host.name, argv, stdin=order, timeout=self.within, limit=_LARGEST_ANSWER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import grp
 import hashlib
 import os
@@ -10,7 +11,6 @@ import pwd
 import re
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from .common import Names, Settings
@@ -53,7 +53,7 @@ def files(settings: Settings) -> dict[str, dict[str, Any]]:
 def _below(tree: str) -> Iterator[str]:
     for folder, folders, inside in os.walk(tree):
         folders[:] = [one for one in folders if not _OWN.match(f"{folder}/{one}/")]
-        links = [one for one in folders if Path(folder, one).is_symlink()]
+        links = [one for one in folders if os.path.islink(f"{folder}/{one}")]  # noqa: PTH114  see _content
         yield from (f"{folder}/{one}" for one in (*inside, *links))
 
 
@@ -61,11 +61,14 @@ def described(path: str, names: Names) -> dict[str, Any]:
     """Return what is compared of one file."""
     about = os.lstat(path)
     if stat.S_ISLNK(about.st_mode):
-        return {"strict": _digest(names.neutral(str(Path(path).readlink()))), "mode": "link"}
+        return {"strict": _digest(names.neutral(os.readlink(path))), "mode": "link"}  # noqa: PTH115  see _content
     mode = f"{stat.S_IMODE(about.st_mode):04o} {_user(about.st_uid)}:{_group(about.st_gid)}"
     if not stat.S_ISREG(about.st_mode) or about.st_size > _LARGEST:
         return {"strict": f"size {about.st_size}", "mode": mode}
-    text = names.neutral(Path(path).read_text(errors="surrogateescape"))
+    raw = _content(path)
+    if not names.concern(raw) and b"=" not in raw:
+        return {"strict": _digest_of(raw), "mode": mode}
+    text = names.neutral(raw.decode(errors="surrogateescape"))
     if _holds_a_key(text):
         text = _KEY.sub("{key}", text)
     found: dict[str, Any] = {"strict": _digest(text), "mode": mode}
@@ -73,6 +76,11 @@ def described(path: str, names: Names) -> dict[str, Any]:
         found["loose"] = _digest(" ".join(sorted(re.findall(r"[^\s,;\"'\[\]]+", text))))
         found["there"] = sorted(_THERE.findall(text))
     return found
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  a thousand files: what pathlib costs is felt here
+        return file.read()
 
 
 def _holds_a_key(text: str) -> bool:
@@ -86,10 +94,14 @@ def _holds_a_key(text: str) -> bool:
 
 
 def _digest(text: str) -> str:
-    raw = hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=9).digest()
-    return base64.b64encode(raw).decode("ascii")
+    return _digest_of(text.encode(errors="surrogateescape"))
 
 
+def _digest_of(raw: bytes) -> str:
+    return base64.b64encode(hashlib.blake2b(raw, digest_size=9).digest()).decode("ascii")
+
+
+@functools.cache
 def _user(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
@@ -97,6 +109,7 @@ def _user(uid: int) -> str:
         return str(uid)
 
 
+@functools.cache
 def _group(gid: int) -> str:
     try:
         return grp.getgrgid(gid).gr_name

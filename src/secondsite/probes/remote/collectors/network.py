@@ -9,6 +9,11 @@ from typing import Any
 
 from .common import Names, Settings, Unreadable, run
 
+BEFORE_TRIES = {
+    "firewall": ("nft", "-j", "list", "ruleset"),
+    "peers": ("ss", "-H", "-n", "-t", "state", "established"),
+}
+"""What tries of the flows would show up in, by section. It may have been noted before them, in `settings["before"]`."""
 _SAVED = "/etc/nftables.conf"
 _PEER = re.compile(r"(?P<address>[0-9a-fA-F.:*%\[\]a-z]+):(?P<port>\d+|\*)\Z")
 
@@ -16,8 +21,17 @@ _PEER = re.compile(r"(?P<address>[0-9a-fA-F.:*%\[\]a-z]+):(?P<port>\d+|\*)\Z")
 def firewall(settings: Settings) -> dict[str, Any]:
     """Return the rule set in neutral words, without counters and handles: live, and what the saved file would load."""
     names = Names(settings)
-    live = json.loads(run("nft", "-j", "list", "ruleset"))
+    live = json.loads(_shown(settings, "firewall"))
     return {"live": _neutral(live, names), "saved": _saved(names)}
+
+
+def _shown(settings: Settings, section: str) -> str:
+    """Return what the section's command printed before the tries, else what it prints now."""
+    noted = Path(settings.get("before") or "/nowhere", section)
+    try:
+        return noted.read_text(errors="replace")
+    except FileNotFoundError:
+        return run(*BEFORE_TRIES[section])
 
 
 def _saved(names: Names) -> list[Any] | dict[str, str]:
@@ -71,11 +85,11 @@ def listeners(_: Settings) -> list[dict[str, Any]]:
     return found
 
 
-def peers(_: Settings) -> list[dict[str, Any]]:
+def peers(settings: Settings) -> list[dict[str, Any]]:
     """Return the connections this host opened: to which address and port they go."""
     listening = {one["port"] for one in listeners({})}
     found = []
-    for line in run("ss", "-H", "-n", "-t", "state", "established").splitlines():
+    for line in _shown(settings, "peers").splitlines():
         words = line.split()
         ends = [_PEER.match(word) for word in words[2:4]]
         if len(ends) == 2 and ends[0] and ends[1] and int(ends[0]["port"]) not in listening:
