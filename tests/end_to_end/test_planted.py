@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.end_to_end.conftest import Estate, was_starved
+from tests.end_to_end.conftest import TRIES, Estate, was_starved
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
@@ -79,3 +79,18 @@ def test_ctrl_c_keeps_the_record_and_restores_the_wires(whole: Estate, event: st
     assert whole.on("db-dc1", "hostname").strip() == "db-dc1"
     status = whole.secondsite("lab", "status", "--json")
     assert '"faults": []' in status.stdout, status.stdout
+
+
+def test_the_loss_of_the_secondary_is_endured_by_the_primary_alone(whole: Estate) -> None:
+    words = ("drill", "run", "secondary-loss", "--keep", "--json")
+    ended = whole.secondsite(*words)
+    for _ in range(TRIES - 1):
+        if not was_starved(json.loads(ended.stdout)):
+            break
+        ended = whole.secondsite(*words)
+    result = json.loads(ended.stdout)
+
+    assert result["verdict"] == "passed", unsatisfied(result)
+    assert (result["max_writers"], result["fencing"], result["writes"]["lost"]) == (1, "not-needed", 0)
+    assert result["times"]["longest_write_gap_s"] > result["times"]["longest_read_gap_s"], "nothing waited for the copy"
+    assert ended.returncode == 0

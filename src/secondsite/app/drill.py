@@ -149,9 +149,9 @@ class _DrillRun:
     def carry_out(self) -> DrillEnd:
         self._provisioned()
         self._connected()
-        if self.is_directed and self._serving_site() == self.scenario.target:
+        if self.is_directed and not self.scenario.endured and self._serving_site() == self.scenario.target:
             self.scenario = replace(self.scenario, begins_at=self.scenario.target)
-        if self.scenario.consent_at is None:
+        if self.scenario.runbook and self.scenario.consent_at is None:
             sign_standing_orders(self.bench, self.scenario, plan_for=self._plan, view=self.view)
         identities = signing_identities(self.bench)
         folder = self.session.new_folder(self.scenario.name)
@@ -247,11 +247,16 @@ class _DrillRun:
             persons=LabPersons(bench=self.bench, view=self.view, run=runs.number) if self.lab is not None else None,
         )
         drill_id = f"{folder.number}-{self.scenario.name}"
-        plan = self._plan(self.scenario.runbook, self.scenario.origin, self.scenario.target)
-        terms = promised(self.estate, self.scenario, drill=drill_id, plan_digest=plan.digest, versions=_versions())
+        digest = self._plan_digest()
+        terms = promised(self.estate, self.scenario, drill=drill_id, plan_digest=digest, versions=_versions())
         Conductor(
             scenario=self.scenario, estate=self.estate, kit=kit, stopping=self.stop.asked, promised=terms
         ).conduct()
+
+    def _plan_digest(self) -> str:
+        """Return the digest of the plan that is to answer the fault; empty when none is."""
+        scenario = self.scenario
+        return self._plan(scenario.runbook, scenario.origin, scenario.target).digest if scenario.runbook else ""
 
     def _injector(self) -> LabInjector:
         if self.lab is None:
@@ -279,7 +284,7 @@ class _DrillRun:
 
     def _order(self) -> StandingOrderReference | None:
         """Return the standing order for this drill's runbook and direction, if it has one and may use it."""
-        if self.scenario.consent_at is not None:
+        if self.scenario.consent_at is not None or not self.scenario.runbook:
             return None
         asked = (self.scenario.runbook, self.scenario.origin, self.scenario.target)
         orders = self.estate.standing_orders

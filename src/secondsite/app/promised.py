@@ -37,7 +37,8 @@ def promised(
         "origin": scenario.origin,
         "target": scenario.target,
         "fault_hosts": [host.name for host in estate.hosts_at(scenario.fault_site)],
-        "returns": True,
+        "returns": not scenario.endured,
+        **_endured(scenario),
         "nodes": {
             host.name: host.site for host in estate.hosts.values() if host.site in (scenario.origin, scenario.target)
         },
@@ -76,8 +77,18 @@ def promised(
     }
 
 
+def _endured(scenario: Scenario) -> dict[str, object]:
+    if scenario.resumes_within is None:
+        return {}
+    return {"endured": True, "resumes_within_s": scenario.resumes_within.total_seconds()}
+
+
 def _also_out_of_scope(estate: Estate, scenario: Scenario) -> list[str]:
     kept = [] if scenario.also_lost is not None else ["the loss of headquarters"]
+    if scenario.endured:
+        kept.append(
+            "that a lost write would be seen: no write was made to be lost here, as one is where a site fails over"
+        )
     if any(workload.takes_markers for workload in estate.workloads.values()):
         return [*kept, "that a notice arrives only once: one sent in the moment of a failover may be sent again"]
     return [*kept, "mail, files, git repositories and documents: this estate holds a shop and its databases"]

@@ -37,6 +37,7 @@ _ARMING_S = 1.0
 _SILENCE_S = 2.0
 _ALSO_SILENT_S = 1.0
 _CONTROL_HELD_AT_LEAST_S = 1.0
+_REJOINS_WITHIN_S = 60.0
 _HOME_AGAIN_S = 8.0
 """How long customers must be served well after the return: caches turn over, then the service must hold."""
 
@@ -85,9 +86,14 @@ class Conductor:
         self._event("drill-started", detail={"promised_sha256": pinned, "scenario_digest": self.scenario.digest})
         try:
             self._before()
-            self._fault_and_failover()
-            self._hold_at_secondary()
-            self._return_home()
+            if self.scenario.endured:
+                self._fault_endured()
+                self._hold_at_secondary()
+                self._power_back()
+            else:
+                self._fault_and_failover()
+                self._hold_at_secondary()
+                self._return_home()
             self._after()
         except KeyboardInterrupt:
             self._event("aborted", detail={"reason": "interrupted by a person or a signal"})
@@ -121,6 +127,8 @@ class Conductor:
 
     def _fault_and_failover(self) -> None:
         kit, scenario = self.kit, self.scenario
+        if scenario.hold is None:
+            raise SecondsiteError(f"{scenario.name} holds no control arm back", not_done="no fault was injected")
         kit.view.phase("Fault")
         kit.replication.hold_back(scenario.hold, at=scenario.target)
         self._event("held-back", detail=str(scenario.hold))
@@ -137,6 +145,32 @@ class Conductor:
         self._result(proof)
         self._require_completed(ended)
         kit.replication.let_go(scenario.hold, at=scenario.target)
+
+    def _fault_endured(self) -> None:
+        """Pull the plug of the origin, and do nothing else: the target must go on by itself."""
+        self.kit.view.phase("Fault")
+        self._result(self._pull_the_plug())
+
+    def _power_back(self) -> None:
+        """Give the origin its power back, and wait until its nodes copy again, while customers go on."""
+        self.kit.view.phase("Return")
+        hosts = list(self._cut)
+        self.kit.injector.restore_power(hosts)
+        self._cut = []
+        self._event("power-restored", detail=", ".join(hosts))
+        until = self.kit.clock.monotonic() + _REJOINS_WITHIN_S
+        while (away := self._away_from(hosts)) and self.kit.clock.monotonic() < until:
+            self._wait(0.5)
+        self.kit.view.say(f"not copying again: {', '.join(away)}" if away else "the lost site copies again")
+        self._event("rejoined" if not away else "not-rejoined", detail=", ".join(away))
+        self._watch_service(_HOME_AGAIN_S)
+
+    def _away_from(self, hosts: Sequence[str]) -> list[str]:
+        """Name what the newest polls of these hosts found to be no standby."""
+        states = self.kit.writability.states()
+        return sorted(
+            f"{node} of {name}" for (name, node), state in states.items() if node in hosts and state != "read-only"
+        )
 
     def _pull_the_plug(self) -> Future[None]:
         hosts = [host.name for host in self.estate.hosts_at(self.scenario.fault_site)]
@@ -228,10 +262,20 @@ class Conductor:
             self._final_read(workload)
         self._event("final-read")
         self.kit.writability.stop()
+        if self.scenario.endured:
+            self._wait_until_steady()
         self._require_steady("steady-again", phase="after")
         if self.scenario.begins_at is not None:
             self._move(origin=self.scenario.origin, target=self.scenario.begins_at)
             self._is_away = False
+
+    def _wait_until_steady(self) -> None:
+        """Give what was lost time to be whole again: no runbook made sure of that, as one does at a return."""
+        until = self.kit.clock.monotonic() + _REJOINS_WITHIN_S
+        while list(reasons_not_steady(self.kit.steady.check(home=self.scenario.home))):
+            if self.kit.clock.monotonic() > until:
+                return
+            self._wait(1.0)
 
     def _move(self, *, origin: SiteName, target: SiteName) -> None:
         """Move operations while nothing is wrong: they were elsewhere than at the site that is to be lost."""
@@ -255,7 +299,7 @@ class Conductor:
         self._event("cleanup-proven", detail={"left": left})
 
     def _let_go(self) -> None:
-        if self.kit.replication.held():
+        if self.scenario.hold is not None and self.kit.replication.held():
             self.kit.replication.let_go(self.scenario.hold, at=self.scenario.target)
 
     def _power_on(self) -> None:
@@ -293,7 +337,7 @@ class Conductor:
             self.kit.records.append(kind, {**of, "node": read.node, "id": found})
 
     def _require_steady(self, event: str, *, phase: str) -> None:
-        results = self.kit.steady.check(home=self.scenario.origin)
+        results = self.kit.steady.check(home=self.scenario.home)
         for result in results:
             self.kit.records.append(
                 "steady",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from pathlib import Path
 from typing import Literal
@@ -38,8 +39,13 @@ class ScenarioDocument(_Document):
     kind: Literal["unplanned", "planned"] = Field(description="Whether the fault is announced to the estate.")
     origin: Name = Field(description="The site that is lost.")
     target: Name = Field(description="The site that takes over.")
-    runbook: Name = Field(description="The runbook that answers the fault.")
-    return_runbook: Name = Field(description="The runbook that brings operations home.")
+    runbook: Name | None = Field(default=None, description="The runbook that answers the fault.")
+    return_runbook: Name | None = Field(default=None, description="The runbook that brings operations home.")
+    resumes_within: Duration | None = Field(
+        default=None,
+        description="Instead of runbooks and a hold: operations are at the target, bear the loss of the origin, and"
+        " customers are served again within this time.",
+    )
     fault: Literal["cut-power"] = Field(description="What is injected; the estate must permit it.")
     fault_site: Name = Field(description="The site it is injected at.")
     consent_at: Name | None = Field(
@@ -49,8 +55,10 @@ class ScenarioDocument(_Document):
     also_lost: Name | None = Field(
         default=None, description="A site that loses its power as well, once the run waits for that consent."
     )
-    hold: Name = Field(description="The control arm, whose replication is held back before the fault.")
-    hold_for: Duration = Field(description="For how long it is held back at least.")
+    hold: Name | None = Field(
+        default=None, description="The control arm, whose replication is held back before the fault."
+    )
+    hold_for: Duration | None = Field(default=None, description="For how long it is held back at least.")
     traffic: TrafficDocument = Field(description="What customers do meanwhile.")
     warm_up: Duration = Field(description="How long customers are served before anything is done.")
     sustained: Duration = Field(description="How long the target must serve them within the service level.")
@@ -113,14 +121,15 @@ def _scenario(parsed: ScenarioDocument, document: Document) -> Scenario:
             kind=ExerciseKind(parsed.kind),
             origin=SiteName(parsed.origin),
             target=SiteName(parsed.target),
-            runbook=parsed.runbook,
-            return_runbook=parsed.return_runbook,
+            runbook=parsed.runbook or "",
+            return_runbook=parsed.return_runbook or "",
+            resumes_within=parsed.resumes_within,
             fault=FaultKind(parsed.fault),
             fault_site=SiteName(parsed.fault_site),
             consent_at=SiteName(parsed.consent_at) if parsed.consent_at else None,
             also_lost=SiteName(parsed.also_lost) if parsed.also_lost else None,
-            hold=WorkloadName(parsed.hold),
-            hold_for=parsed.hold_for,
+            hold=WorkloadName(parsed.hold) if parsed.hold else None,
+            hold_for=parsed.hold_for or dt.timedelta(0),
             traffic=TrafficShape(**parsed.traffic.model_dump()),
             warm_up=parsed.warm_up,
             sustained=parsed.sustained,

@@ -46,6 +46,9 @@ class Scenario:
 
     ``consent_at`` is the site where deputies sit who consent to the failover, instead of a standing order;
     ``also_lost`` a site that loses its power as well, once the run waits for that consent.
+
+    A scenario that is ``endured`` has no runbook: the origin is lost, operations are at the target and must stay
+    there, and customers must be served again within ``resumes_within`` without anybody's help.
     """
 
     name: str
@@ -53,17 +56,18 @@ class Scenario:
     kind: ExerciseKind
     origin: SiteName
     target: SiteName
-    runbook: str
-    return_runbook: str
     fault: FaultKind
     fault_site: SiteName
-    hold: WorkloadName
-    hold_for: dt.timedelta
     traffic: TrafficShape
     warm_up: dt.timedelta
     sustained: dt.timedelta
     maximum: dt.timedelta
     digest: str
+    runbook: str = ""
+    return_runbook: str = ""
+    hold: WorkloadName | None = None
+    hold_for: dt.timedelta = dt.timedelta(0)
+    resumes_within: dt.timedelta | None = None
     begins_at: SiteName | None = None
     consent_at: SiteName | None = None
     also_lost: SiteName | None = None
@@ -72,12 +76,34 @@ class Scenario:
         """Refuse a scenario that can't be meant."""
         if self.origin == self.target:
             raise ValueError(f"origin and target are both {self.origin}")
+        self._require_an_answer()
         if self.warm_up + self.hold_for + self.sustained >= self.maximum:
             raise ValueError("warm_up, hold and sustained together exceed the maximum duration")
         if self.also_lost is not None and self.consent_at is None:
             raise ValueError("also_lost loses its power while the run waits for consent, so consent_at must be given")
         if self.consent_at in (self.origin, self.also_lost) and self.consent_at is not None:
             raise ValueError(f"nobody can consent at {self.consent_at}, which is lost")
+
+    @property
+    def endured(self) -> bool:
+        """Whether the estate has to bear the fault as it stands, and no runbook answers it."""
+        return self.resumes_within is not None
+
+    @property
+    def home(self) -> SiteName:
+        """Where operations are before the fault, and after all of it."""
+        return self.target if self.endured else self.origin
+
+    def _require_an_answer(self) -> None:
+        answers = {"runbook": self.runbook, "return_runbook": self.return_runbook, "hold": self.hold}
+        if self.endured and (given := [name for name, value in answers.items() if value]):
+            raise ValueError(f"what is endured (resumes_within) has no {given[0]}")
+        if not self.endured and (missing := [name for name, value in answers.items() if not value]):
+            raise ValueError(f"{missing[0]} is missing; only what is endured (resumes_within) goes without")
+        if self.endured and (self.consent_at or self.also_lost):
+            raise ValueError("what is endured (resumes_within) asks nobody's consent")
+        if self.endured and self.fault_site != self.origin:
+            raise ValueError(f"fault_site is {self.fault_site}: what is endured is the loss of the origin")
 
     def directed(self, *, origin: SiteName, target: SiteName) -> Scenario:
         """Return the same scenario from one site to another: what it does to its origin, it does to that one.

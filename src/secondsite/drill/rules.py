@@ -58,16 +58,22 @@ def reasons_not_to_drill(scenario: Scenario, estate: Estate) -> Iterator[str]:
         return
     yield from _reasons_about_sites(scenario, estate)
     yield from _reasons_about_consent(scenario, estate)
+    yield from _reasons_about_hold(scenario, estate)
+    if scenario.fault.value not in estate.injections:
+        yield f"the estate does not permit the injection {scenario.fault.value}"
+    yield from _reasons_about_terms(scenario, estate)
+
+
+def _reasons_about_hold(scenario: Scenario, estate: Estate) -> Iterator[str]:
+    if scenario.hold is None:
+        return
     held = estate.workloads.get(scenario.hold)
     if held is None:
         yield f"hold names the workload {scenario.hold}, which the estate does not have"
     elif not held.is_control_arm:
         yield f"hold names {scenario.hold}, which is no control arm: customers' data is never held back"
-    if scenario.fault.value not in estate.injections:
-        yield f"the estate does not permit the injection {scenario.fault.value}"
     if "hold-replication" not in estate.injections:
         yield "the estate does not permit the injection hold-replication"
-    yield from _reasons_about_terms(scenario, estate)
 
 
 def _reasons_about_sites(scenario: Scenario, estate: Estate) -> Iterator[str]:

@@ -20,6 +20,8 @@ _JUDGED = frozenset(
         "nodes",
         "workloads",
         "service_level",
+        "endured",
+        "resumes_within_s",
     }
 )
 
@@ -83,8 +85,12 @@ def parse_promised(value: object) -> Promised:
         nodes=fields.text_map("nodes"),
         workloads=workloads,
         service_level=_service_level(Fields(fields.all.get("service_level"))),
+        endured=fields.truth("endured") if "endured" in fields.all else False,
+        resumes_within=fields.number_or_none("resumes_within_s"),
         shown={key: item for key, item in fields.all.items() if key not in _JUDGED},
     )
+    if promised.endured and (promised.resumes_within is None or promised.resumes_within <= 0 or promised.returns):
+        raise Malformed("what is endured needs resumes_within_s > 0, and nothing returns")
     if promised.origin == promised.target:
         raise Malformed(f"origin and target are both {promised.origin!r:.80}")
     return promised

@@ -28,6 +28,7 @@ from .writes import ArmWrites, arm_writes, count_writes, too_late_to_judge
 
 SHORTEST_SILENCE = 0.5
 FENCING_WORDS = ("confirmed", "failed", "unknown")
+NOT_NEEDED = "not-needed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,12 +178,14 @@ def is_fault_proven(records: Records, promised: Promised, milestones: Milestones
 
 
 def find_fencing(records: Records, promised: Promised, milestones: Milestones) -> str:
-    """Return confirmed, failed or unknown.
+    """Return confirmed, failed or unknown; of a drill in which nothing fails over, that fencing was no part of it.
 
     Confirmed needs every ``fenced`` event to say so, none after the target became writable, and no customer served by
     the origin once it was fenced: a fence that lies is refuted by the customers' own records.
     """
     outbound = failover_events(records.events or ())
+    if promised.endured:
+        return NOT_NEEDED
     fences = [event for event in outbound if event.event == "fenced"]
     words = {event.detail.get("fencing") for event in fences}
     if not fences or records.requests is None or not words <= set(FENCING_WORDS):
@@ -202,8 +205,13 @@ def find_cleanup(events: Sequence[Event] | None) -> str | None:
     return ("left" if left else "empty") if isinstance(left, list) else None
 
 
-def waited_on_people(records: Records, milestones: Milestones) -> float | None:
-    """Return the seconds in which persons were asked and had not answered; a standing order costs none."""
+def waited_on_people(records: Records, promised: Promised, milestones: Milestones) -> float | None:
+    """Return the seconds in which persons were asked and had not answered; a standing order costs none.
+
+    What is endured asks nobody: that costs none either, as long as no consent is recorded.
+    """
+    if promised.endured and records.approvals is not None and not records.approvals.consents:
+        return 0.0
     if records.approvals is None or milestones.approved is None:
         return None
     until = milestones.failback_started
@@ -215,7 +223,7 @@ def waited_on_people(records: Records, milestones: Milestones) -> float | None:
     return 0.0 if by == {"standing-order"} else None
 
 
-def find_times(records: Records, milestones: Milestones, found: Mapping[Arm, Restoration]) -> Times:
+def find_times(records: Records, promised: Promised, milestones: Milestones, found: Mapping[Arm, Restoration]) -> Times:
     """Return the split of the time from fault to restored; restored is what customers of the main arm saw."""
     restored = found[Arm.MAIN].at if Arm.MAIN in found else None
     m = milestones
@@ -226,7 +234,7 @@ def find_times(records: Records, milestones: Milestones, found: Mapping[Arm, Res
         approved_to_writable=between(m.approved, m.writable),
         approved_to_restored=between(m.approved, restored),
         fault_to_restored=between(m.fault_begun, restored),
-        waited_on_people=waited_on_people(records, m),
+        waited_on_people=waited_on_people(records, promised, m),
     )
 
 
@@ -281,7 +289,7 @@ def gather(records: Records, promised: Promised) -> Facts:
             for workload in promised.workloads
         ),
         writes=count_writes(main, control),
-        times=find_times(records, milestones, found),
+        times=find_times(records, promised, milestones, found),
         gaps=find_gaps(
             records.requests,
             begin=milestones.fault_begun,

@@ -265,7 +265,11 @@ class ServiceLevel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promised:
-    """What the drill set out to show, pinned before the start. ``shown`` holds what only reports print."""
+    """What the drill set out to show, pinned before the start. ``shown`` holds what only reports print.
+
+    ``endured``: the origin is lost, nothing fails over, and the target must serve again within ``resumes_within``
+    seconds of the fault.
+    """
 
     drill: str
     scenario: str
@@ -278,6 +282,8 @@ class Promised:
     nodes: Mapping[str, str]
     workloads: tuple[PromisedWorkload, ...]
     service_level: ServiceLevel
+    endured: bool = False
+    resumes_within: float | None = None
     shown: Mapping[str, object] = field(default_factory=dict)
 
     def arm_writers(self, arm: Arm) -> tuple[PromisedWorkload, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from .facts import Facts, worst
 from .milestones import between
-from .model import Arm, CheckState, ObjectiveResult, Phase, RuleResult, Status, StepOutcome, Verdict
+from .model import Arm, CheckState, ObjectiveResult, Phase, RuleResult, Status, StepOutcome, Verdict, Writability
 from .restoration import served_ratio
 
 NOT_MEASURED = "not measured"
@@ -154,6 +154,46 @@ def fencing_held(facts: Facts) -> RuleResult:
     )
 
 
+def nothing_was_promoted(facts: Facts) -> RuleResult:
+    """What is endured is endured where it is: nobody else may have become a writer at any time."""
+    polls = facts.records.writability
+    elsewhere = {
+        f"{poll.node} of {poll.workload}"
+        for poll in polls or ()
+        if poll.state is Writability.WRITABLE and facts.promised.nodes.get(poll.node) != facts.promised.target
+    }
+    return RuleResult(
+        id="nothing-promoted",
+        claim=f"Nothing was promoted: whoever could write was at {facts.promised.target} all the time",
+        status=status_of(False if elsewhere else True if polls else None),
+        saw=f"writable elsewhere: {', '.join(sorted(elsewhere))}"[:200]
+        if elsewhere
+        else f"{len(polls)} polls, none of them"
+        if polls
+        else NOT_MEASURED,
+        expected="no poll that found a writer elsewhere",
+    )
+
+
+def resumed_in_time(facts: Facts) -> RuleResult:
+    """Nobody helps: what the loss of a copy keeps from customers must come back by itself, and soon."""
+    restoration, limit = facts.restorations.get(Arm.MAIN), facts.promised.resumes_within
+    fault = facts.milestones.fault_begun
+    took = between(fault, restoration.at) if restoration else None
+    looked = between(fault, restoration.observed_until) if restoration else None
+    wanted = (limit or 0.0) + facts.promised.service_level.sustained + facts.promised.service_level.latency
+    in_time = (
+        None if limit is None else took <= limit if took is not None else False if (looked or 0) >= wanted else None
+    )
+    return RuleResult(
+        id="resumed",
+        claim=f"Customers were served at {facts.promised.target} again in time, without anybody's help, and stayed so",
+        status=status_of(in_time),
+        saw=_not_restored(facts, Arm.MAIN) if took is None else seconds(took),
+        expected=f"at most {promised_seconds(limit)}",
+    )
+
+
 def one_writer(facts: Facts) -> RuleResult:
     """Two nodes that can write the same workload at once are split brain."""
     most = facts.max_writers
@@ -175,10 +215,14 @@ def _not_restored(facts: Facts, arm: Arm) -> str:
     return NOT_MEASURED if looked is None else f"no {wanted} s of service in a row in the {looked:.1f} s looked at"
 
 
+def _the_site(facts: Facts) -> str:
+    return "the site that was left" if facts.promised.endured else "the new site"
+
+
 def _objective(result: ObjectiveResult, facts: Facts) -> Iterable[RuleResult]:
     yield RuleResult(
         id=f"rto:{result.workload}",
-        claim=f"{result.workload} was served by the new site within its RTO, and stayed so",
+        claim=f"{result.workload} was served by {_the_site(facts)} within its RTO, and stayed so",
         status=result.rto_status,
         saw=_not_restored(facts, result.arm) if result.rta is None else seconds(result.rta),
         expected=f"at most {promised_seconds(result.rto)}",
@@ -230,7 +274,8 @@ def service_held(facts: Facts) -> RuleResult:
     wanted = facts.promised.service_level.ratio
     return RuleResult(
         id="service-held",
-        claim="The new site kept the service level from restoration until the return began",
+        claim=f"{_the_site(facts).capitalize()} kept the service level from restoration until the "
+        + ("end" if facts.promised.endured else "return began"),
         status=status_of(None if ratio is None else ratio >= wanted),
         saw=NOT_MEASURED if ratio is None else f"{ratio:.3%} of requests good for {seconds(between(begin, end))}",
         expected=f"at least {wanted:.2%}",
@@ -315,6 +360,24 @@ BEFORE: tuple[Rule, ...] = (
     fencing_held,
     one_writer,
 )
+BEFORE_ENDURED: tuple[Rule, ...] = (
+    records_are_readable,
+    promises_were_pinned,
+    one_clock,
+    steady_before,
+    customers_were_served_before,
+    fault_is_proven,
+    nothing_was_promoted,
+    one_writer,
+    resumed_in_time,
+)
+AFTER_ENDURED: tuple[Rule, ...] = (
+    no_false_words,
+    every_row_is_explained,
+    service_held,
+    steady_after,
+    nothing_is_left,
+)
 AFTER: tuple[Rule, ...] = (
     no_false_words,
     every_row_is_explained,
@@ -330,7 +393,8 @@ AFTER: tuple[Rule, ...] = (
 def apply_rules(facts: Facts) -> tuple[RuleResult, ...]:
     """Return every rule, applied, in the order they are printed."""
     objectives = (rule for result in facts.objectives for rule in _objective(result, facts))
-    return (*(rule(facts) for rule in BEFORE), *objectives, *(rule(facts) for rule in AFTER))
+    before, after = (BEFORE_ENDURED, AFTER_ENDURED) if facts.promised.endured else (BEFORE, AFTER)
+    return (*(rule(facts) for rule in before), *objectives, *(rule(facts) for rule in after))
 
 
 def verdict_of(rules: Sequence[RuleResult], *, aborted: bool) -> Verdict:

@@ -151,6 +151,19 @@ def tiles(result: DrillResult) -> list[Tile]:
     rpo = next((kind_of(item.rpo_status) for item in main if item.rpo_status is not Status.SATISFIED), "good")
     control = by_id.get("control-loss-seen", "open")
     writers = by_id.get("one-writer", "open")
+    last = Tile(
+        name="Control arm lost",
+        value=number(writes.control_lost),
+        beside="more than 0 shows loss can be seen",
+        kind=control,
+    )
+    if "resumed" in by_id:  # nothing was held back, for nothing was to fail over
+        last = Tile(
+            name="Longest time without a write",
+            value=seconds(result.gaps.write),
+            beside="then writes waited for no copy any more",
+            kind=by_id["resumed"],
+        )
     return [
         Tile(name="Fault to service restored", value=seconds(result.times.fault_to_restored),
              beside=f"promised: at most {promised}", kind=rto if main else "open"),
@@ -162,8 +175,7 @@ def tiles(result: DrillResult) -> list[Tile]:
              beside="part of the time above", kind="plain"),
         Tile(name="Nodes that could write at once", value=number(result.max_writers),
              beside="more than 1 is split brain", kind=writers),
-        Tile(name="Control arm lost", value=number(writes.control_lost),
-             beside="more than 0 shows loss can be seen", kind=control),
+        last,
     ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from secondsite.sim.drill import SimulatedDrill, TrafficOf, WritabilityOf
 ROOT = Path(__file__).parents[3]
 ESTATE = load_estate(ROOT / "inventories" / "small")
 SCENARIO = load_scenario("site-loss", folder=ROOT / "drtests" / "scenarios", estate=ESTATE)
+ENDURED = load_scenario("secondary-loss", folder=ROOT / "drtests" / "scenarios", estate=ESTATE)
 HOME_AGAIN_S = 8.0  # as Conductor has it
 DC1, DC2 = SiteName("dc1"), SiteName("dc2")
 REVERSED = replace(SCENARIO.directed(origin=DC2, target=DC1), begins_at=DC1)
@@ -75,6 +76,64 @@ def test_a_drill_goes_from_steady_state_to_steady_state() -> None:
     order += ["failback-started", "failback-done", "traffic-stopped", "final-read", "steady-again", "cleanup-proven"]
     assert [event for event in world.events() if event in order] == order
     assert "fault-proven" in world.events()
+
+
+def test_a_loss_that_is_endured_is_answered_by_no_run_and_ends_when_the_lost_site_is_whole_again() -> None:
+    world = SimulatedDrill()
+
+    conductor(world, scenario=ENDURED).conduct()
+
+    assert_world_is_whole(world)
+    order = ["steady", "traffic-started", "fault-begun", "fault-proven", "sustained", "power-restored", "rejoined"]
+    order += ["traffic-stopped", "final-read", "steady-again", "cleanup-proven"]
+    assert [event for event in world.events() if event in order] == order
+    assert not [moment for moment in world.done if moment.startswith(("run-", "move-", "hold-back"))]
+    lost = next(event for event in world.records["events"] if event["event"] == "fault-begun")
+    assert set(str(lost["detail"]).split(", ")) == {"web-dc2", "db-dc2"}
+
+
+@pytest.mark.parametrize("moment", ["prove-silence", "start-traffic", "final-read", "restore-power"])
+def test_a_loss_that_is_endured_is_taken_back_whatever_breaks(moment: str) -> None:
+    world = SimulatedDrill(breaks={moment: BROKEN})
+
+    with pytest.raises(SecondsiteError):
+        conductor(world, scenario=ENDURED).conduct()
+
+    assert world.events()[-1] == "cleanup-proven"
+    assert world.dark == set() or moment == "restore-power"
+
+
+def test_what_is_endured_waits_a_while_for_the_lost_site_to_be_whole_and_then_says_that_it_is_not() -> None:
+    patient = SimulatedDrill(unsteady_at_check=2)
+    conductor(patient, scenario=ENDURED).conduct()
+    assert "steady-again" in patient.events()
+
+    broken = SimulatedDrill(serves_at="dc2")
+    with pytest.raises(Refused):
+        conductor(broken, scenario=ENDURED).conduct()
+    assert "fault-begun" not in broken.events()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param({"runbook": "failover"}, "has no runbook", id="runbook"),
+        pytest.param({"hold": SCENARIO.hold}, "has no hold", id="hold"),
+        pytest.param({"consent_at": DC1}, "nobody's consent", id="consent"),
+        pytest.param({"fault_site": DC1}, "the loss of the origin", id="fault-elsewhere"),
+    ],
+)
+def test_what_is_endured_can_not_be_answered_as_well(change: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        replace(ENDURED, **change)
+
+
+@pytest.mark.parametrize("without", [{"runbook": ""}, {"return_runbook": ""}, {"hold": None}])
+def test_what_is_not_endured_needs_an_answer(without: dict[str, Any]) -> None:
+    (missing,) = without
+
+    with pytest.raises(ValueError, match=f"{missing} is missing"):
+        replace(SCENARIO, **without)
 
 
 def test_headquarters_is_lost_while_the_run_waits_and_deputies_at_the_target_consent() -> None:
