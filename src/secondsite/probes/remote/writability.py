@@ -54,9 +54,10 @@ class Cluster:
     server_began: float | None = field(default=None, init=False)
 
     def attempt(self, node: str) -> tuple[str, str]:
-        """Try to write; return writable, read-only or down, and why.
+        """Try to write; return writable, read-only or down, and why; unreachable when that can't be told.
 
-        A write that had to wait for longer than its time limit counts as writable: only a writer waits.
+        A write that had to wait for longer than its time limit counts as writable: writers wait, for locks and copies.
+        So does a standby on a machine without time: who was too slow is asked which of both it is.
         """
         try:
             if self.connection is None or self.connection.closed:
@@ -70,11 +71,22 @@ class Cluster:
         except psycopg.errors.ReadOnlySqlTransaction:
             return "read-only", ""
         except psycopg.errors.QueryCanceled as error:
-            return "writable", str(error).splitlines()[0]
+            return self._too_slow(), str(error).splitlines()[0]
         except psycopg.Error as error:
             self._drop()
             return "down", (str(error).splitlines() or [type(error).__name__])[0]
         return "writable", ""
+
+    def _too_slow(self) -> str:
+        """Say what a server is that did not refuse in time: it can't have become a standby since, without a restart."""
+        try:
+            row = self.connection.execute("SELECT pg_is_in_recovery()").fetchone() if self.connection else None
+        except psycopg.errors.QueryCanceled:
+            return "unreachable"
+        except psycopg.Error:
+            self._drop()
+            return "down"
+        return "read-only" if row == (True,) else "writable"
 
     def standby_since(self) -> float | None:
         """Return since when this server has surely been a standby, on the monotonic clock; None if nobody can say."""
