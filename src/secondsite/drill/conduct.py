@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from ..errors import MeasurementError, Refused, SecondsiteError
 from ..estate.model import Estate, SiteName, WorkloadName
-from .model import Scenario
+from .model import FaultKind, Scenario
 from .ports import (
     Clock,
     Injector,
@@ -24,6 +24,7 @@ from .ports import (
     Replication,
     RunEnd,
     Runs,
+    Silence,
     SteadyState,
     Traffic,
     View,
@@ -70,7 +71,9 @@ class Conductor:
     stopping: Callable[[], bool]
     promised: Mapping[str, object]
     _cut: list[str] = field(default_factory=list, init=False)
+    _apart: SiteName | None = field(default=None, init=False)
     _is_away: bool = field(default=False, init=False)
+    _faulted_at: float = field(default=0.0, init=False)
     _deadline: float = field(default=0.0, init=False)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=2), init=False)
 
@@ -89,7 +92,7 @@ class Conductor:
             if self.scenario.endured:
                 self._fault_endured()
                 self._hold_at_secondary()
-                self._power_back()
+                self._lost_site_back()
             else:
                 self._fault_and_failover()
                 self._hold_at_secondary()
@@ -149,15 +152,36 @@ class Conductor:
     def _fault_endured(self) -> None:
         """Pull the plug of the origin, and do nothing else: the target must go on by itself."""
         self.kit.view.phase("Fault")
-        self._result(self._pull_the_plug())
+        cut = self._cut_off if self.scenario.fault is FaultKind.CUT_LINK else self._pull_the_plug
+        self._result(cut())
 
-    def _power_back(self) -> None:
-        """Give the origin its power back, and wait until its nodes copy again, while customers go on."""
+    def _cut_off(self) -> Future[None]:
+        """Cut every link of the site; its hosts live on."""
+        site = self._apart = self.scenario.fault_site
+        cut = self.kit.injector.cut_links(site)
+        self._faulted_at = cut.first_wire_dropped_at
+        links = ", ".join(f"{carrier} {site}" for carrier in cut.carriers)
+        self._event("fault-begun", at=cut.first_wire_dropped_at, detail=links)
+        self._event("fault-done", at=cut.last_wire_dropped_at)
+        self.kit.view.say(f"the links of {site} are cut: {links}")
+        hosts = [host.name for host in self.estate.hosts_at(site)]
+        return self._pool.submit(
+            self._prove, hosts, prove=lambda: self.kit.injector.prove_links_silent(site, seconds=_SILENCE_S)
+        )
+
+    def _lost_site_back(self) -> None:
+        """Give the origin back what it lost, and wait until its nodes copy again, while customers go on."""
+        lasts = self.scenario.lasts.total_seconds()
+        self._watch_service(max(0.0, self._faulted_at + lasts - self.kit.clock.monotonic()))
         self.kit.view.phase("Return")
-        hosts = list(self._cut)
-        self.kit.injector.restore_power(hosts)
-        self._cut = []
-        self._event("power-restored", detail=", ".join(hosts))
+        hosts = [str(host.name) for host in self.estate.hosts_at(self.scenario.fault_site)]
+        if self._apart is not None:
+            self._join_links()
+            self._event("links-restored", detail=self.scenario.fault_site)
+        else:
+            self.kit.injector.restore_power(hosts)
+            self._cut = []
+            self._event("power-restored", detail=", ".join(hosts))
         until = self.kit.clock.monotonic() + _REJOINS_WITHIN_S
         while (away := self._away_from(hosts)) and self.kit.clock.monotonic() < until:
             self._wait(0.5)
@@ -176,6 +200,7 @@ class Conductor:
         hosts = [host.name for host in self.estate.hosts_at(self.scenario.fault_site)]
         self._cut += hosts
         cut = self.kit.injector.cut_power(hosts)
+        self._faulted_at = cut.first_wire_dropped_at
         self._event("fault-begun", at=cut.first_wire_dropped_at, detail=", ".join(hosts))
         self._event("fault-done", at=cut.last_init_killed_at)
         self.kit.view.say(f"the plug of {self.scenario.fault_site} is pulled: {', '.join(hosts)}")
@@ -201,8 +226,8 @@ class Conductor:
         kit.persons.consent(gate, at=scenario.consent_at)
         self._event("deputies-answered", detail=f"{gate}, at {scenario.consent_at}")
 
-    def _prove(self, hosts: Sequence[str]) -> None:
-        silence = self.kit.injector.prove_silence(hosts, seconds=_SILENCE_S)
+    def _prove(self, hosts: Sequence[str], *, prove: Callable[[], Silence] | None = None) -> None:
+        silence = prove() if prove is not None else self.kit.injector.prove_silence(hosts, seconds=_SILENCE_S)
         self.kit.records.write(
             "silence",
             {
@@ -288,7 +313,7 @@ class Conductor:
     def _clean_up(self) -> None:
         self._stop_instruments()
         left: list[str] = []
-        for undo in (self._let_go, self._power_on, self._lift):
+        for undo in (self._let_go, self._power_on, self._join_links, self._lift):
             try:
                 undo()
             except SecondsiteError as error:
@@ -306,6 +331,11 @@ class Conductor:
         if self._cut:
             self.kit.injector.restore_power(self._cut)
             self._cut = []
+
+    def _join_links(self) -> None:
+        if self._apart is not None:
+            self.kit.injector.repair_links(self._apart)
+            self._apart = None
 
     def _lift(self) -> None:
         if self.kit.isolation.in_force():

@@ -46,7 +46,10 @@ class ScenarioDocument(_Document):
         description="Instead of runbooks and a hold: operations are at the target, bear the loss of the origin, and"
         " customers are served again within this time.",
     )
-    fault: Literal["cut-power"] = Field(description="What is injected; the estate must permit it.")
+    fault: Literal["cut-power", "cut-link"] = Field(
+        description="What is injected: the power of all the site's hosts, or all its links. The estate must permit it."
+    )
+    lasts: Duration | None = Field(default=None, description="How long the fault lasts at least, where it is endured.")
     fault_site: Name = Field(description="The site it is injected at.")
     consent_at: Name | None = Field(
         default=None,
@@ -124,6 +127,7 @@ def _scenario(parsed: ScenarioDocument, document: Document) -> Scenario:
             runbook=parsed.runbook or "",
             return_runbook=parsed.return_runbook or "",
             resumes_within=parsed.resumes_within,
+            lasts=parsed.lasts or dt.timedelta(0),
             fault=FaultKind(parsed.fault),
             fault_site=SiteName(parsed.fault_site),
             consent_at=SiteName(parsed.consent_at) if parsed.consent_at else None,

@@ -20,6 +20,8 @@ class FaultKind(enum.Enum):
     """Faults a scenario may ask for; the estate must permit them."""
 
     CUT_POWER = "cut-power"
+    CUT_LINK = "cut-link"
+    """Every link of the site, all at once: its hosts live on, and nobody but who manages them reaches them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,8 @@ class Scenario:
     ``also_lost`` a site that loses its power as well, once the run waits for that consent.
 
     A scenario that is ``endured`` has no runbook: the origin is lost, operations are at the target and must stay
-    there, and customers must be served again within ``resumes_within`` without anybody's help.
+    there, and customers must be served again within ``resumes_within`` without anybody's help. The fault lasts at
+    least ``lasts``, if that is given.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Scenario:
     hold: WorkloadName | None = None
     hold_for: dt.timedelta = dt.timedelta(0)
     resumes_within: dt.timedelta | None = None
+    lasts: dt.timedelta = dt.timedelta(0)
     begins_at: SiteName | None = None
     consent_at: SiteName | None = None
     also_lost: SiteName | None = None
@@ -77,8 +81,8 @@ class Scenario:
         if self.origin == self.target:
             raise ValueError(f"origin and target are both {self.origin}")
         self._require_an_answer()
-        if self.warm_up + self.hold_for + self.sustained >= self.maximum:
-            raise ValueError("warm_up, hold and sustained together exceed the maximum duration")
+        if self.warm_up + self.hold_for + max(self.sustained, self.lasts) >= self.maximum:
+            raise ValueError("warm_up, hold and sustained (or lasts) together exceed the maximum duration")
         if self.also_lost is not None and self.consent_at is None:
             raise ValueError("also_lost loses its power while the run waits for consent, so consent_at must be given")
         if self.consent_at in (self.origin, self.also_lost) and self.consent_at is not None:
@@ -102,6 +106,10 @@ class Scenario:
             raise ValueError(f"{missing[0]} is missing; only what is endured (resumes_within) goes without")
         if self.endured and (self.consent_at or self.also_lost):
             raise ValueError("what is endured (resumes_within) asks nobody's consent")
+        if not self.endured and (self.fault is not FaultKind.CUT_POWER or self.lasts):
+            raise ValueError(
+                "a site fails over when its power is cut; links are cut, and lasts given, where it is endured"
+            )
         if self.endured and self.fault_site != self.origin:
             raise ValueError(f"fault_site is {self.fault_site}: what is endured is the loss of the origin")
 

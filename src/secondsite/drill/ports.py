@@ -22,6 +22,16 @@ class PowerCut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinksCut:
+    """What an injector did to all links of a site: instants are seconds on the machine's monotonic clock."""
+
+    site: str
+    carriers: tuple[str, ...]
+    first_wire_dropped_at: float
+    last_wire_dropped_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
     """Proof of a cut: what was heard from the hosts, seen from outside, in a window after it."""
 
@@ -50,6 +60,18 @@ class Injector(Protocol):
 
     def restore_power(self, hosts: Sequence[str]) -> None:
         """Join the wires again and start the machines; return when they answer SSH."""
+        ...
+
+    def cut_links(self, site: str) -> LinksCut:
+        """Drop the wires that join every carrier to the site, all at once. Its hosts live on."""
+        ...
+
+    def prove_links_silent(self, site: str, *, seconds: float) -> Silence:
+        """Listen for every carrier at the site, and try to reach the site's hosts from elsewhere."""
+        ...
+
+    def repair_links(self, site: str) -> None:
+        """Join the wires again; return when every carrier is heard at the site."""
         ...
 
     def leftovers(self) -> tuple[str, ...]:

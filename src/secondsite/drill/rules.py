@@ -81,6 +81,8 @@ def _reasons_about_sites(scenario: Scenario, estate: Estate) -> Iterator[str]:
         site = estate.sites.get(name)
         if site is None:
             yield f"{key} is {name}, which the estate does not have"
+        elif site.kind is SiteKind.VAULT and scenario.endured and key != "target":
+            continue  # a third place may be lost too, where nobody has to take over from it
         elif site.kind is not SiteKind.DATACENTER:
             yield f"{key} is {name}, which is no datacenter"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..drill.ports import PowerCut, Silence
+from ..drill.ports import LinksCut, PowerCut, Silence
 from ..errors import ActionError, Effect, UsageError
 from . import boot, listen, machines, netns, processes, wires
 from .load import load_topology
@@ -109,6 +109,43 @@ class LabInjector:
         """
         with exclusively(self._settings):
             self._join(LINK_CUT, f"{carrier} {site}", (Link(carrier=carrier, site=site),))
+
+    def cut_links(self, site: str) -> LinksCut:
+        """Drop the wires that join every carrier to a site, all at once."""
+        with exclusively(self._settings):
+            carriers = [host.name for host in _standing(self._settings).carriers]
+            legs = [self._leg(carrier, site).outer_name for carrier in carriers]
+            now = time.monotonic()
+            cuts = [FaultInForce(kind=LINK_CUT, target=f"{carrier} {site}", since=now) for carrier in carriers]
+            begin_faults(self._settings, cuts)
+            first, last = wires.drop(self._settings, legs)
+        return LinksCut(site=site, carriers=tuple(carriers), first_wire_dropped_at=first, last_wire_dropped_at=last)
+
+    def prove_links_silent(self, site: str, *, seconds: float) -> Silence:
+        """Listen for any frame of a carrier at the site, and ping the site's hosts from another site."""
+        topology = _standing(self._settings)
+        hosts = [host for host in topology.hosts.values() if host.site == site and not host.carrier]
+        legs = [self._leg(carrier.name, site) for carrier in topology.carriers]
+        asker = outsider(topology, hosts, running=processes.inits(self._settings))
+        pings = {}
+        if asker is not None:
+            pings[self._settings.namespace(asker.name)] = {
+                host.name: str(address.ip) for host in hosts for address in list(host.addresses.values())[:1]
+            }
+        names = tuple(host.name for host in hosts)
+        return listen.watch(self._settings, names, legs, seconds=seconds, pings=pings, by_address=False)
+
+    def repair_links(self, site: str) -> None:
+        """Join the wires of all carriers to the site again; return when each is heard there.
+
+        Raises:
+            ActionError: one is joined and nothing is heard; that fault stays on record.
+        """
+        with exclusively(self._settings):
+            cut = {fault.target for fault in read_state(self._settings).faults if fault.kind == LINK_CUT}
+            for carrier in _standing(self._settings).carriers:
+                if (target := f"{carrier.name} {site}") in cut:
+                    self._join(LINK_CUT, target, (Link(carrier=carrier.name, site=site),))
 
     def cut_duct(self, duct: str) -> DuctCut:
         """Drop the wires of all links that lie in a duct, as a digger does: all at once."""

@@ -175,6 +175,31 @@ def nothing_was_promoted(facts: Facts) -> RuleResult:
     )
 
 
+def kept_writing(facts: Facts) -> RuleResult:
+    """What is lost elsewhere is no reason to stop: who could write before the fault must go on being able to."""
+    begin, end = facts.milestones.fault_begun, facts.milestones.traffic_stopped
+    polls = [poll for poll in facts.records.writability or () if begin is not None and poll.began >= begin]
+    polls = [poll for poll in polls if end is not None and poll.t <= end]
+    mine = [poll for poll in polls if facts.promised.nodes.get(poll.node) == facts.promised.target]
+    stopped = {
+        f"{poll.node} of {poll.workload} was {poll.state.value}"
+        for poll in mine
+        if poll.state in {Writability.READ_ONLY, Writability.DOWN}
+    }
+    seen = {(poll.node, poll.workload) for poll in mine if poll.state is Writability.WRITABLE}
+    return RuleResult(
+        id="kept-writing",
+        claim=f"Whoever could write at {facts.promised.target} never lost the right to, from the fault to the end",
+        status=status_of(False if stopped else True if seen else None),
+        saw="; ".join(sorted(stopped))[:200]
+        if stopped
+        else f"{len(mine)} polls of {len(seen)} writers"
+        if seen
+        else NOT_MEASURED,
+        expected="no poll that found one of them read-only or down",
+    )
+
+
 def resumed_in_time(facts: Facts) -> RuleResult:
     """Nobody helps: what the loss of a copy keeps from customers must come back by itself, and soon."""
     restoration, limit = facts.restorations.get(Arm.MAIN), facts.promised.resumes_within
@@ -368,6 +393,7 @@ BEFORE_ENDURED: tuple[Rule, ...] = (
     customers_were_served_before,
     fault_is_proven,
     nothing_was_promoted,
+    kept_writing,
     one_writer,
     resumed_in_time,
 )

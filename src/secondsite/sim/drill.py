@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..drill.model import TrafficShape
-from ..drill.ports import CheckResult, FinalRead, PowerCut, RunEnd, Silence, Tally
+from ..drill.ports import CheckResult, FinalRead, LinksCut, PowerCut, RunEnd, Silence, Tally
 from ..errors import MeasurementError, SecondsiteError
 from ..estate.model import HostName, SiteName, WorkloadName
 
@@ -33,6 +33,7 @@ class SimulatedDrill:
     run_state: Mapping[str, str] = field(default_factory=dict)
     asks_persons: bool = False
     dark: set[str] = field(default_factory=set)
+    apart: set[str] = field(default_factory=set)
     held_at: set[str] = field(default_factory=set)
     isolated: set[str] = field(default_factory=set)
     promoted: bool = False
@@ -97,9 +98,32 @@ class SimulatedDrill:
         self._moment("restore-power")
         self.dark -= set(hosts)
 
+    def cut_links(self, site: str) -> LinksCut:
+        """Cut the site off."""
+        self._moment("cut-links")
+        self.apart.add(site)
+        at = self._now
+        return LinksCut(site=site, carriers=("a", "b"), first_wire_dropped_at=at, last_wire_dropped_at=at + 0.01)
+
+    def prove_links_silent(self, site: str, *, seconds: float) -> Silence:
+        """Say what was heard."""
+        self._moment("prove-links-silent")
+        return Silence(
+            hosts=(f"a host at {site}",),
+            watched_from=self._now,
+            watched_until=self._now + seconds,
+            packets_heard=0 if site in self.apart else 7,
+            answers=(),
+        )
+
+    def repair_links(self, site: str) -> None:
+        """Join the site again."""
+        self._moment("repair-links")
+        self.apart.discard(site)
+
     def leftovers(self) -> tuple[str, ...]:
-        """Name what is still dark."""
-        return tuple(sorted(f"{host} has no power" for host in self.dark))
+        """Name what is still dark or cut off."""
+        return tuple(sorted([f"{host} has no power" for host in self.dark] + [f"{s} is cut off" for s in self.apart]))
 
     # Records
 
@@ -145,7 +169,7 @@ class SimulatedDrill:
         """Check; the world is steady only when nothing is dark or held."""
         self._moment("check")
         self._checks += 1
-        healthy = not self.dark and not self.held_at and self.serves_at == home
+        healthy = not self.dark and not self.apart and not self.held_at and self.serves_at == home
         steady = healthy and self._checks != self.unsteady_at_check
         state = "passed" if steady else "failed"
         return [CheckResult(id="world", state=state, saw=f"dark {sorted(self.dark)}", expected=f"all well at {home}")]

@@ -11,7 +11,7 @@ import pytest
 
 from secondsite.drill.conduct import Conductor, Kit
 from secondsite.drill.load import load_scenario
-from secondsite.drill.model import Scenario
+from secondsite.drill.model import FaultKind, Scenario
 from secondsite.errors import ActionError, Effect, Refused, SecondsiteError
 from secondsite.estate.load import load_estate
 from secondsite.estate.model import SiteName
@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[3]
 ESTATE = load_estate(ROOT / "inventories" / "small")
 SCENARIO = load_scenario("site-loss", folder=ROOT / "drtests" / "scenarios", estate=ESTATE)
 ENDURED = load_scenario("secondary-loss", folder=ROOT / "drtests" / "scenarios", estate=ESTATE)
+PARTITION = load_scenario("partition", folder=ROOT / "drtests" / "scenarios", estate=ESTATE)
 HOME_AGAIN_S = 8.0  # as Conductor has it
 DC1, DC2 = SiteName("dc1"), SiteName("dc2")
 REVERSED = replace(SCENARIO.directed(origin=DC2, target=DC1), begins_at=DC1)
@@ -103,6 +104,39 @@ def test_a_loss_that_is_endured_is_taken_back_whatever_breaks(moment: str) -> No
     assert world.dark == set() or moment == "restore-power"
 
 
+def test_a_partition_lasts_as_long_as_it_should_and_is_taken_back() -> None:
+    world = SimulatedDrill()
+
+    conductor(world, scenario=PARTITION).conduct()
+
+    assert_world_is_whole(world)
+    assert not world.apart
+    assert "cut-power" not in world.done
+    at = {str(event["event"]): float(str(event["t"])) for event in world.records["events"]}
+    assert at["links-restored"] - at["fault-begun"] >= PARTITION.lasts.total_seconds()
+    assert at["fault-begun"] <= at["fault-proven"] < at["links-restored"] < at["steady-again"]
+
+
+@pytest.mark.parametrize("moment", ["prove-links-silent", "final-read"])
+def test_a_partition_is_taken_back_whatever_breaks(moment: str) -> None:
+    world = SimulatedDrill(breaks={moment: BROKEN})
+
+    with pytest.raises(SecondsiteError):
+        conductor(world, scenario=PARTITION).conduct()
+
+    assert not world.apart
+    assert world.events()[-1] == "cleanup-proven"
+
+
+def test_a_link_that_can_not_be_joined_again_is_left_and_told() -> None:
+    world = SimulatedDrill(breaks={"repair-links": BROKEN})
+
+    with pytest.raises(SecondsiteError):
+        conductor(world, scenario=PARTITION).conduct()
+
+    assert "dc2 is cut off" in str(world.records["events"][-1]["detail"])
+
+
 def test_what_is_endured_waits_a_while_for_the_lost_site_to_be_whole_and_then_says_that_it_is_not() -> None:
     patient = SimulatedDrill(unsteady_at_check=2)
     conductor(patient, scenario=ENDURED).conduct()
@@ -121,11 +155,18 @@ def test_what_is_endured_waits_a_while_for_the_lost_site_to_be_whole_and_then_sa
         pytest.param({"hold": SCENARIO.hold}, "has no hold", id="hold"),
         pytest.param({"consent_at": DC1}, "nobody's consent", id="consent"),
         pytest.param({"fault_site": DC1}, "the loss of the origin", id="fault-elsewhere"),
+        pytest.param({"lasts": SCENARIO.maximum}, "exceed the maximum", id="lasts-too-long"),
     ],
 )
 def test_what_is_endured_can_not_be_answered_as_well(change: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         replace(ENDURED, **change)
+
+
+@pytest.mark.parametrize("change", [{"fault": FaultKind.CUT_LINK}, {"lasts": SCENARIO.sustained}])
+def test_a_site_that_fails_over_loses_its_power_and_not_for_a_while(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="where it is endured"):
+        replace(SCENARIO, **change)
 
 
 @pytest.mark.parametrize("without", [{"runbook": ""}, {"return_runbook": ""}, {"hold": None}])

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secondsite.drill.load import load_scenario
 from secondsite.drill.ports import CheckResult
-from secondsite.drill.rules import reasons_not_steady
+from secondsite.drill.rules import reasons_not_steady, reasons_not_to_drill
+from secondsite.estate.load import load_estate
+from secondsite.estate.model import SiteName
 
+ROOT = Path(__file__).parents[3]
+SCENARIOS = ROOT / "drtests" / "scenarios"
+ESTATE = load_estate(ROOT / "inventories" / "small")
+VAULT, HQ = SiteName("vault"), SiteName("hq")
 RESULTS = st.lists(
     st.builds(
         CheckResult,
@@ -40,3 +50,20 @@ def test_one_cause_of_many_reds_is_told_once() -> None:
         "check[0], check[1], check[2] and 6 more are unknown: web-dc1 is silent",
         "dns is failed: serial 3, expected 4",
     ]
+
+
+def test_a_third_place_may_be_lost_only_where_nobody_has_to_take_over_from_it() -> None:
+    endured = load_scenario("vault-loss", folder=SCENARIOS, estate=ESTATE)
+    answered = load_scenario("site-loss", folder=SCENARIOS, estate=ESTATE)
+
+    assert list(reasons_not_to_drill(endured, ESTATE)) == []
+    for wrong in (replace(answered, fault_site=VAULT), replace(endured, origin=HQ, fault_site=HQ)):
+        assert any("is no datacenter" in why for why in reasons_not_to_drill(wrong, ESTATE))
+
+
+def test_a_fault_that_the_estate_does_not_permit_is_not_brought_about() -> None:
+    partition = load_scenario("partition", folder=SCENARIOS, estate=ESTATE)
+
+    assert "the estate does not permit the injection cut-link" in list(
+        reasons_not_to_drill(partition, replace(ESTATE, injections=("cut-power",)))
+    )

@@ -72,6 +72,10 @@ def promoted_for_a_moment(told: Story) -> None:
     next(s for s in told.writability if s["node"] == "db-dc2" and s["t"] > BACK + 5)["state"] = "writable"
 
 
+def primary_flapped(told: Story) -> None:
+    next(s for s in told.writability if s["node"] == "db-dc1" and s["t"] > FAULT + 5)["state"] = "read-only"
+
+
 def lost_a_write(told: Story) -> None:
     told.final.remove(next(line for line in told.final if line["arm"] == "main" and "id" in line))
     next(line for line in told.final if line["arm"] == "main" and "rows" in line)["rows"] -= 1
@@ -86,6 +90,7 @@ def never_back(told: Story) -> None:
     [
         pytest.param(promoted_elsewhere, "nothing-promoted", id="promoted"),
         pytest.param(promoted_for_a_moment, "nothing-promoted", id="promoted-for-a-moment"),
+        pytest.param(primary_flapped, "kept-writing", id="primary-flapped"),
         pytest.param(lost_a_write, "rpo:billing", id="lost-a-write"),
         pytest.param(never_back, "steady-after", id="never-back"),
     ],
