@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..drill.load import load_scenario, scenario_names
+from ..drill.load import known_scenarios
 from ..errors import UsageError
 from ..estate.model import SiteName
 from ..run.stop import Stop
@@ -37,17 +37,23 @@ def drill() -> None:
 @estate_option
 @json_option
 def list_scenarios(*, estate: Path, as_json: bool) -> None:
-    """List every scenario."""
+    """List every scenario, and why one can't be run on this estate."""
     from ..app.bench import SCENARIOS  # noqa: PLC0415  what the app imports takes longer than --help may
     from ..app.bench import estate as load_estate  # noqa: PLC0415
 
     loaded = load_estate(estate)
-    scenarios = [load_scenario(name, folder=SCENARIOS, estate=loaded) for name in scenario_names(SCENARIOS)]
+    scenarios = known_scenarios(folder=SCENARIOS, estate=loaded)
     if as_json:
-        emit_json({"scenarios": [{"name": one.name, "title": one.title, "kind": one.kind.value} for one in scenarios]})
+        told = [
+            {"name": one.name, "title": one.title, "kind": one.kind.value, "not_here": reasons}
+            for one, reasons in scenarios
+        ]
+        emit_json({"scenarios": told})
         return
-    for one in scenarios:
+    for one, reasons in scenarios:
         emit(f"{one.name:<24} {one.title}")
+        for reason in reasons:
+            emit(f"{'':<24} not on {loaded.name}: {reason}")
 
 
 @drill.command("run")

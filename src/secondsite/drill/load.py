@@ -87,14 +87,28 @@ def load_scenario(name: str, *, folder: Path, estate: Estate) -> Scenario:
             not_done="no drill was begun",
             next_step="secondsite drill list",
         )
-    document = read_document(folder / f"{name}.yml")
-    if document.problems:
-        raise ConfigError(document.problems, not_done="no drill was begun")
-    scenario = _scenario(_parsed(document), document)
+    scenario, document = _read(name, folder)
     reasons = [Problem(file=document.file, line=None, pointer="", what=why) for why in _reasons(scenario, name, estate)]
     if reasons:
         raise ConfigError(reasons, not_done="no drill was begun")
     return scenario
+
+
+def known_scenarios(*, folder: Path, estate: Estate) -> list[tuple[Scenario, list[str]]]:
+    """Return every scenario in the folder, each with the reasons why it can't be conducted on this estate.
+
+    Raises:
+        ConfigError: one of them is wrong by itself, whatever the estate; everything wrong with it is told.
+    """
+    read = [_read(name, folder)[0] for name in scenario_names(folder)]
+    return [(scenario, list(reasons_not_to_drill(scenario, estate))) for scenario in read]
+
+
+def _read(name: str, folder: Path) -> tuple[Scenario, Document]:
+    document = read_document(folder / f"{name}.yml")
+    if document.problems:
+        raise ConfigError(document.problems, not_done="no drill was begun")
+    return _scenario(_parsed(document), document), document
 
 
 def _reasons(scenario: Scenario, name: str, estate: Estate) -> list[str]:

@@ -148,3 +148,19 @@ def test_a_termination_signal_ends_the_command_with_143() -> None:
 
     assert ended.returncode == 128 + signal.SIGTERM
     assert "error: terminated" in ended.stderr
+
+
+@pytest.mark.parametrize("estate", ["small", "lab"])
+def test_the_list_of_drills_names_all_and_says_which_can_not_be_run_here(
+    estate: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = str(ROOT / "inventories" / estate)
+
+    assert cli_main.main(["drill", "list", "--estate", directory, "--json"]) == 0
+    listed = {one["name"]: one["not_here"] for one in json.loads(capsys.readouterr().out)["scenarios"]}
+    assert cli_main.main(["drill", "list", "--estate", directory]) == 0
+    shown = capsys.readouterr().out
+
+    assert set(listed) == {path.stem for path in (ROOT / "drtests" / "scenarios").glob("*.yml")}
+    assert [name for name, reasons in listed.items() if reasons] == (["hq-loss"] if estate == "small" else [])
+    assert ("not on small: consent_at is dc2" in shown) == (estate == "small")
