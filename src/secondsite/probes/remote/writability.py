@@ -79,13 +79,15 @@ class Cluster:
 
     def _too_slow(self) -> str:
         """Say what a server is that did not refuse in time: it can't have become a standby since, without a restart."""
-        try:
-            row = self.connection.execute("SELECT pg_is_in_recovery()").fetchone() if self.connection else None
-        except psycopg.errors.QueryCanceled:
+        if self.connection is None:
             return "unreachable"
+        try:
+            self.connection.execute("ROLLBACK")  # the one before it may have been what took too long
+            row = self.connection.execute("SELECT pg_is_in_recovery()").fetchone()
         except psycopg.Error:
+            lost = self.connection.closed
             self._drop()
-            return "down"
+            return "down" if lost else "unreachable"
         return "read-only" if row == (True,) else "writable"
 
     def standby_since(self) -> float | None:
