@@ -82,14 +82,8 @@ def test_ctrl_c_keeps_the_record_and_restores_the_wires(whole: Estate, event: st
     assert '"faults": []' in status.stdout, status.stdout
 
 
-@pytest.mark.parametrize(
-    "scenario",
-    [
-        "secondary-loss",
-        pytest.param("partition", marks=pytest.mark.nightly),
-        pytest.param("vault-loss", marks=pytest.mark.nightly),
-    ],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("scenario", ["secondary-loss", "partition", "vault-loss"])
 def test_what_happens_elsewhere_is_endured_by_the_primary_alone(whole: Estate, scenario: str) -> None:
     words = ("drill", "run", scenario, "--keep", "--json")
     ended = whole.secondsite(*words)
