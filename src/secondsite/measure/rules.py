@@ -154,6 +154,10 @@ def fencing_held(facts: Facts) -> RuleResult:
     )
 
 
+def _not_watched(facts: Facts) -> str:
+    return f"not watched: {'; '.join(facts.unwatched)}"[:200]
+
+
 def nothing_was_promoted(facts: Facts) -> RuleResult:
     """What is endured is endured where it is: nobody else may have become a writer at any time."""
     polls = facts.records.writability
@@ -165,9 +169,11 @@ def nothing_was_promoted(facts: Facts) -> RuleResult:
     return RuleResult(
         id="nothing-promoted",
         claim=f"Nothing was promoted: whoever could write was at {facts.promised.target} all the time",
-        status=status_of(False if elsewhere else True if polls else None),
+        status=status_of(False if elsewhere else True if polls and not facts.unwatched else None),
         saw=f"writable elsewhere: {', '.join(sorted(elsewhere))}"[:200]
         if elsewhere
+        else _not_watched(facts)
+        if facts.unwatched
         else f"{len(polls)} polls, none of them"
         if polls
         else NOT_MEASURED,
@@ -190,9 +196,11 @@ def kept_writing(facts: Facts) -> RuleResult:
     return RuleResult(
         id="kept-writing",
         claim=f"Whoever could write at {facts.promised.target} never lost the right to, from the fault to the end",
-        status=status_of(False if stopped else True if seen else None),
+        status=status_of(False if stopped else True if seen and not facts.unwatched else None),
         saw="; ".join(sorted(stopped))[:200]
         if stopped
+        else _not_watched(facts)
+        if facts.unwatched
         else f"{len(mine)} polls of {len(seen)} writers"
         if seen
         else NOT_MEASURED,
@@ -222,7 +230,7 @@ def resumed_in_time(facts: Facts) -> RuleResult:
 def one_writer(facts: Facts) -> RuleResult:
     """Two nodes that can write the same workload at once are split brain."""
     most = facts.max_writers
-    saw = f"not watched: {'; '.join(facts.unwatched)}"[:200] if most is None else f"at most {most}"
+    saw = _not_watched(facts) if most is None else f"at most {most}"
     return RuleResult(
         id="one-writer",
         claim="No two nodes could write the same workload at the same time",

@@ -133,3 +133,14 @@ def test_a_promise_that_can_not_be_meant_is_no_promise(change: Line) -> None:
     told.promised |= change
 
     assert told.result().verdict is not Verdict.PASSED
+
+
+@pytest.mark.parametrize("node", ["db-dc1", "db-dc2"])
+def test_of_a_node_that_nobody_watched_nothing_is_claimed(node: str) -> None:
+    told = endured()
+    told.writability = [line for line in told.writability if line["node"] != node]
+
+    result = told.result()
+
+    assert (finding(result, "nothing-promoted"), finding(result, "kept-writing")) == ("not-measured", "not-measured")
+    assert result.verdict is not Verdict.PASSED
