@@ -21,6 +21,7 @@ description:
     directories, files, links, what must be absent, units.
   - Files are replaced atomically, and only when content, owner, group or mode differ.
   - Units that run already are left alone; handlers restart them when their configuration changed.
+  - The manager reads unit files again only when one that it has loaded changed; it reads the others when it needs them.
 options:
   users:
     description: System users to exist. Each has C(name), C(home), C(shell), and may have C(group) and C(password), a hash.
@@ -52,10 +53,6 @@ options:
     type: list
     elements: str
     default: []
-  reload:
-    description: Whether the manager has to read unit files again. It does so in any case when something changed here.
-    type: bool
-    default: false
 """
 
 EXAMPLES = r"""
@@ -89,10 +86,13 @@ enabled:
   returned: always
 """
 
-ASKED = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload")
+ASKED = ("LoadState", "ActiveState", "NeedDaemonReload")
+OF_SYSTEMD = Path("/etc/systemd/system")
 RUNNING = frozenset({"active", "activating", "reloading"})
 # a unit that has an init script too is enabled as a unit; translating that into links of run levels takes a second
 QUICKLY = {"SYSTEMCTL_SKIP_SYSV": "1"}
+# links are files: without the manager, which would read all unit files again because of them (systemd's ENVIRONMENT.md)
+BY_FILES = {**QUICKLY, "SYSTEMD_OFFLINE": "1"}
 
 OWNED = {
     "path": {"type": "path", "required": True},
@@ -225,22 +225,44 @@ class Placer:
             os.chmod(path, mode)
 
 
-def run(module: AnsibleModule, units: list[str], *, is_stale: bool) -> dict[str, list[str]]:
-    """Enable and start units, with one reload of the manager at most; return what had to be done."""
-    if not units:
-        return {"started": [], "enabled": []}
-    seen = dict(zip(units, states(module, units), strict=True))
-    enabled = [unit for unit in units if seen[unit].get("UnitFileState") != "enabled"]
+def run(module: AnsibleModule, units: list[str], *, changed_paths: list[str]) -> dict[str, list[str]]:
+    """Enable and start units, after the manager has read what changed of any it has loaded; return what had to be done."""
+    asked = list(dict.fromkeys([*units, *loaded_of(module, changed_paths)]))
+    seen = dict(zip(asked, states(module, asked), strict=True)) if asked else {}
+    enabled = [unit for unit, state in zip(units, enablement(module, units), strict=True) if state != "enabled"]
     started = [unit for unit in units if seen[unit].get("ActiveState") not in RUNNING]
     if not module.check_mode:
-        is_stale = is_stale or any(state.get("NeedDaemonReload") == "yes" for state in seen.values())
-        if enabled:
-            systemctl(module, "enable", *enabled)  # which reloads too
-        elif is_stale:
+        if enabled:  # the links count at the next boot: now the units are started by name
+            systemctl(module, "enable", "--", *enabled, environment=BY_FILES)
+        if any(needs_reload(state) for state in seen.values()):
             systemctl(module, "daemon-reload")
         if started:
-            systemctl(module, "start", *started)
+            systemctl(module, "start", "--", *started)
     return {"started": started, "enabled": enabled}
+
+
+def needs_reload(state: dict[str, str]) -> bool:
+    """Say whether the manager knows the unit otherwise than its files have it now."""
+    return state.get("NeedDaemonReload") == "yes" or state.get("LoadState") == "not-found"
+
+
+def loaded_of(module: AnsibleModule, paths: list[str]) -> list[str]:
+    """Name the units that files are of and that the manager has loaded; it reads the others when it needs them."""
+    patterns = sorted({unit.replace("@.", "@*.") for path in paths if (unit := unit_of(Path(path)))})
+    if not patterns:
+        return []
+    said = systemctl(module, "list-units", "--all", "--plain", "--no-legend", "--", *patterns)
+    return [line.split()[0] for line in said.splitlines() if line.split()]
+
+
+def unit_of(path: Path) -> str | None:
+    """Name the unit that a file in the administrator's folder is, or adds to."""
+    if not path.is_relative_to(OF_SYSTEMD) or path == OF_SYSTEMD:
+        return None
+    first = path.relative_to(OF_SYSTEMD).parts[0]
+    if path.parent != OF_SYSTEMD and not first.endswith(".d"):
+        return None
+    return first.removesuffix(".d")
 
 
 def states(module: AnsibleModule, units: list[str]) -> list[dict[str, str]]:
@@ -252,9 +274,20 @@ def states(module: AnsibleModule, units: list[str]) -> list[dict[str, str]]:
     return blocks
 
 
-def systemctl(module: AnsibleModule, *words: str) -> str:
+def enablement(module: AnsibleModule, units: list[str]) -> list[str]:
+    """Ask the files, in the units' order, whether each unit is started at boot."""
+    if not units:
+        return []
+    # its exit code says whether any of them is; one that it can't find has a line too
+    _, out, err = module.run_command(["systemctl", "is-enabled", "--", *units], environ_update=BY_FILES)
+    if len(said := out.split()) != len(units):
+        module.fail_json(msg=f"systemctl told of {len(said)} units when asked for {units}: {(err or out).strip()}")
+    return said
+
+
+def systemctl(module: AnsibleModule, *words: str, environment: dict[str, str] = QUICKLY) -> str:
     """Run systemctl, and fail in its own words."""
-    code, out, err = module.run_command(["systemctl", *words], environ_update=QUICKLY)
+    code, out, err = module.run_command(["systemctl", *words], environ_update=environment)
     if code != 0:
         module.fail_json(msg=f"systemctl {' '.join(words)} ended with {code}: {(err or out).strip()}")
     return str(out)
@@ -302,7 +335,6 @@ def main() -> None:
             },
             "absent": {"type": "list", "elements": "path", "default": []},
             "units": {"type": "list", "elements": "str", "default": []},
-            "reload": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -320,9 +352,9 @@ def main() -> None:
             placer.absent(Path(gone))
     except (OSError, KeyError) as problem:
         module.fail_json(msg=f"cannot place files: {problem}", changed_paths=placer.changed)
-    is_stale = module.params["reload"] or bool(placer.changed)
     did = {"changed_users": users.changed, "changed_paths": placer.changed}
-    did |= run(module, module.params["units"], is_stale=is_stale)
+    # without having placed them, there is nothing of them to be read
+    did |= run(module, module.params["units"], changed_paths=[] if module.check_mode else placer.changed)
     module.exit_json(changed=any(did.values()), **did)
 
 

@@ -12,6 +12,6 @@ until $etcdctl put "/secondsite/agree/$member" "$value" > /dev/null 2>&1 &&
         $etcdctl --endpoints "https://127.0.0.1:2379,$next" endpoint status >&2 || true
         exit 1
     fi
-    sleep 0.3
+    sleep 0.1
 done
 [ -z "$preferred" ] || /usr/local/sbin/secondsite-etcd-lead "$preferred"

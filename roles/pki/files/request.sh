@@ -1,8 +1,12 @@
-# request.sh NAME NAMES DAYS AUTHORITY keep|anew "KEPT ...": print a signing request when the host's certificate is missing, was
+# request.sh NAME NAMES DAYS AUTHORITY keep|anew "KEPT ..." UNIT ...: print a signing request when the host's certificate is missing, was
 # not issued by its site's AUTHORITY (base64), lacks one of NAMES, does not fit the key, or runs out within DAYS; with `anew`
-# in any case. Otherwise print nothing. Keys of authorities other than those KEPT are removed.
+# in any case. Otherwise print nothing. Keys of authorities other than those KEPT are removed. Says on the standard error what was
+# removed, and which of the UNITs run.
 set -eu
 name=$1 names=$2 days=$3 authority=$4 when=$5 kept=$6
+shift 6
+running=$([ $# -eq 0 ] || systemctl list-units --plain --no-legend --state=active -- "$@" | cut -d' ' -f1)
+[ -z "$running" ] || echo running $running >&2
 for key in /etc/secondsite/ca/*.key; do
     [ -e "$key" ] || continue
     base=${key##*/}
