@@ -37,7 +37,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 RUNBOOKS = PROJECT / "runbooks"
 SCENARIOS = PROJECT / "drtests" / "scenarios"
 CHECKS = PROJECT / "drtests"
-DEFAULT_ESTATE = PROJECT / "inventories" / "small"
+DEFAULT_ESTATE = PROJECT / "inventories" / "lab"
 TOPOLOGY = "lab.yml"
 
 

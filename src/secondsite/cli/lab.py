@@ -18,7 +18,7 @@ from .terminal import DEFAULT_ESTATE, emit, emit_json, json_option, say
 
 _FAILED = 3
 STATES = Path("/var/lib/secondsite")
-SIZES = {"full": DEFAULT_ESTATE.with_name("lab"), "small": DEFAULT_ESTATE}
+SIZES = {"full": DEFAULT_ESTATE, "small": DEFAULT_ESTATE.with_name("small")}
 _CONSOLE = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -54,7 +54,7 @@ _CONSOLE = {
     "--estate",
     envvar="SECONDSITE_ESTATE",
     type=click.Path(path_type=Path),
-    show_default="the standing lab's, else inventories/small",
+    show_default="the standing lab's, else inventories/lab",
     help="Folder whose lab.yml is the topology.",
 )
 @click.pass_context
@@ -114,6 +114,8 @@ def up(context: click.Context, mirror: str | None, size: str | None) -> None:
     else:
         how = " again" if report.recovered else ""
         say(f"the lab {settings.instance} is up{how}: {report.hosts} hosts answer SSH ({report.seconds:.1f} s)")
+    if settings.topology.parent != DEFAULT_ESTATE:
+        say(f"other commands work on it with --estate {settings.topology.parent}")
     for item in report.faults:
         say(f"fault in force: {item}")
 

@@ -16,7 +16,7 @@ Command = TypeVar("Command", bound=Callable[..., object])
 
 SCHEMA_VERSION = 1
 PROJECT = Path(__file__).resolve().parents[3]
-DEFAULT_ESTATE = PROJECT / "inventories" / "small"
+DEFAULT_ESTATE = PROJECT / "inventories" / "lab"
 
 
 def estate_option(command: Command) -> Command:
@@ -26,7 +26,7 @@ def estate_option(command: Command) -> Command:
         envvar="SECONDSITE_ESTATE",
         type=click.Path(path_type=Path),
         default=DEFAULT_ESTATE,
-        show_default="inventories/small",
+        show_default="inventories/lab",
         help="Directory of the estate.",
     )(command)
 
