@@ -2,8 +2,9 @@
 
 The bare limit: on the same provisioned lab the wires of dc1 are dropped, and ``psql`` calls ``pg_promote`` and writes
 a row, over an SSH connection that was open before; it counts from the order at the controller until the write is done,
-under the drill's own traffic. It fences nothing, asks no quorum, nobody, and moves no customer.
-Run as root:
+under the drill's own traffic. It fences nothing, asks no quorum, nobody, and moves no customer. The drill's figure
+beside it counts from the consent until the same database was promoted.
+Run as root; SECONDSITE_ESTATE names another estate than the lab's, such as inventories/small with nine hosts:
 
     PYTHONPATH=src python benchmarks/restart.py [--rounds N] [--bare N]
 """
@@ -34,6 +35,7 @@ from secondsite.estate.load import load_estate
 from secondsite.store.records import RecordFolder
 
 ROOT = Path(__file__).resolve().parents[1]
+INVENTORY = Path(os.environ.get("SECONDSITE_ESTATE", ROOT / "inventories" / "lab")).absolute()
 INSTANCE = "brestart"
 SAVE = "benchmark-restart"
 TRAFFIC_BEFORE_S = 3.0
@@ -108,6 +110,7 @@ class Bench:
         self._wait_for_standby()
         words = ("drill", "run", "site-loss", "--keep", "--json")
         result: dict[str, Any] = json.loads(self.secondsite(*words, accept=(0, 3, 8)))
+        result["times"]["approved_to_database_s"] = approved_to_database(Path(result["report"]).parent / "records")
         return result
 
     def _wait_for_standby(self) -> None:
@@ -121,11 +124,19 @@ class Bench:
         raise SystemExit("the restored databases did not replicate within 60 s")
 
 
+def approved_to_database(records: Path) -> float | None:
+    """Return the seconds from the consent until the database was promoted, as the steps of the failover tell."""
+    steps = [json.loads(line) for line in (records / "steps.jsonl").read_text(encoding="utf-8").splitlines()]
+    done = {step["step"]: step["t1"] for step in steps if step["outcome"] == "done"}
+    approved, promoted = done.get("failover/authorise"), done.get("failover/promote-billing")
+    return None if approved is None or promoted is None else float(promoted - approved)
+
+
 def send_traffic(folder: Path) -> int:
     """Send the drill's traffic and polls until the standard input ends."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    estate = load_estate(ROOT / "inventories" / "small")
+    estate = load_estate(INVENTORY)
     scenario = load_scenario("site-loss", folder=SCENARIOS, estate=estate)
     with open_bench(estate) as bench:
         instruments = Instruments(bench=bench, records=RecordFolder(folder))
@@ -146,6 +157,7 @@ def _quoted(text: str) -> str:
 def provisioned() -> Iterator[Bench]:
     state = Path(tempfile.mkdtemp(prefix="secondsite-bench-", dir="/var/tmp"))
     environment = {**os.environ, "SECONDSITE_LAB": INSTANCE, "SECONDSITE_STATE": str(state)}
+    environment["SECONDSITE_ESTATE"] = str(INVENTORY)
     bench = Bench(state=state, environment=environment)
     try:
         bench.secondsite("lab", "up")
@@ -186,7 +198,7 @@ def report(bare_s: float, drills: Sequence[Mapping[str, Any]]) -> int:
         return middle if math.isfinite(middle) else None
 
     figures = [
-        figure("approved to database writable", median("approved_to_writable_s"), baseline=bare_s, goal_ratio=3.0),
+        figure("approved to database writable", median("approved_to_database_s"), baseline=bare_s, goal_ratio=3.0),
         figure("approved to customers served", median("approved_to_restored_s"), baseline=bare_s, goal_s=2.0),
         figure("plug pulled to sustained service", median("fault_to_restored_s"), baseline=bare_s, goal_s=8.0),
         figure("the same, stretch", median("fault_to_restored_s"), baseline=bare_s, goal_s=5.0),

@@ -39,6 +39,7 @@ _SILENCE_S = 2.0
 _ALSO_SILENT_S = 1.0
 _CONTROL_HELD_AT_LEAST_S = 1.0
 _REJOINS_WITHIN_S = 60.0
+_SETTLES_WITHIN_S = 30.0
 _HOME_AGAIN_S = 8.0
 """How long customers must be served well after the return: caches turn over, then the service must hold."""
 
@@ -117,7 +118,7 @@ class Conductor:
             self._move(origin=self.scenario.begins_at, target=self.scenario.origin)
             self._is_away = True
         self.kit.view.phase("Steady state")
-        self._require_steady("steady", phase="before")
+        self._require_steady("steady", phase="before", within_s=_SETTLES_WITHIN_S)
         self.kit.view.phase("Customers arrive")
         self.kit.writability.start()
         self.kit.traffic.start(self.scenario.traffic)
@@ -287,20 +288,12 @@ class Conductor:
             self._final_read(workload)
         self._event("final-read")
         self.kit.writability.stop()
-        if self.scenario.endured:
-            self._wait_until_steady()
-        self._require_steady("steady-again", phase="after")
+        # what was lost becomes whole by itself where no runbook made sure of that, as one does at a return
+        within_s = _REJOINS_WITHIN_S if self.scenario.endured else 0.0
+        self._require_steady("steady-again", phase="after", within_s=within_s)
         if self.scenario.begins_at is not None:
             self._move(origin=self.scenario.origin, target=self.scenario.begins_at)
             self._is_away = False
-
-    def _wait_until_steady(self) -> None:
-        """Give what was lost time to be whole again: no runbook made sure of that, as one does at a return."""
-        until = self.kit.clock.monotonic() + _REJOINS_WITHIN_S
-        while list(reasons_not_steady(self.kit.steady.check(home=self.scenario.home))):
-            if self.kit.clock.monotonic() > until:
-                return
-            self._wait(1.0)
 
     def _move(self, *, origin: SiteName, target: SiteName) -> None:
         """Move operations while nothing is wrong: they were elsewhere than at the site that is to be lost."""
@@ -366,8 +359,14 @@ class Conductor:
         for found in read.ids:
             self.kit.records.append(kind, {**of, "node": read.node, "id": found})
 
-    def _require_steady(self, event: str, *, phase: str) -> None:
+    def _require_steady(self, event: str, *, phase: str, within_s: float) -> None:
+        """Refuse an estate that isn't healthy, nor becomes so in time; the look that decides is recorded."""
+        until = self.kit.clock.monotonic() + within_s
         results = self.kit.steady.check(home=self.scenario.home)
+        while (bad := list(reasons_not_steady(results))) and self.kit.clock.monotonic() < until:
+            self.kit.view.say(f"not steady yet: {bad[0]}")
+            self._wait(1.0)
+            results = self.kit.steady.check(home=self.scenario.home)
         for result in results:
             self.kit.records.append(
                 "steady",
@@ -380,7 +379,7 @@ class Conductor:
                     "expected": result.expected,
                 },
             )
-        if bad := list(reasons_not_steady(results)):
+        if bad:
             raise Refused(*bad, next_step="secondsite check, or provision again: secondsite run provision")
         self._event(event, detail=f"{len(results)} checks passed")
         self.kit.view.say(f"{len(results)} checks passed")

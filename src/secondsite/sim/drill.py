@@ -26,6 +26,7 @@ class SimulatedDrill:
 
     breaks: Mapping[str, SecondsiteError] = field(default_factory=dict)
     unsteady_at_check: int | None = None
+    unsteady_for_checks: int = 1000
     failing_customers: bool = False
     suffering_before_s: float = 0.0  # for so long after their arrival customers get bad answers
     suffering_s: float = 0.0  # ... and after a failover
@@ -170,7 +171,9 @@ class SimulatedDrill:
         self._moment("check")
         self._checks += 1
         healthy = not self.dark and not self.apart and not self.held_at and self.serves_at == home
-        steady = healthy and self._checks != self.unsteady_at_check
+        since = self.unsteady_at_check
+        bad = since is not None and since <= self._checks < since + self.unsteady_for_checks
+        steady = healthy and not bad
         state = "passed" if steady else "failed"
         return [CheckResult(id="world", state=state, saw=f"dark {sorted(self.dark)}", expected=f"all well at {home}")]
 

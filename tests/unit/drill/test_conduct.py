@@ -138,7 +138,7 @@ def test_a_link_that_can_not_be_joined_again_is_left_and_told() -> None:
 
 
 def test_what_is_endured_waits_a_while_for_the_lost_site_to_be_whole_and_then_says_that_it_is_not() -> None:
-    patient = SimulatedDrill(unsteady_at_check=2)
+    patient = SimulatedDrill(unsteady_at_check=2, unsteady_for_checks=1)
     conductor(patient, scenario=ENDURED).conduct()
     assert "steady-again" in patient.events()
 
@@ -328,6 +328,16 @@ def test_nothing_is_injected_into_an_estate_that_is_not_steady() -> None:
 
     assert "cut-power" not in world.done
     assert "hold-back" not in world.done
+
+
+def test_an_estate_that_was_restored_a_moment_ago_is_given_time_to_become_steady() -> None:
+    world = SimulatedDrill(unsteady_at_check=1, unsteady_for_checks=3)
+
+    conductor(world).conduct()
+
+    assert "cut-power" in world.done
+    assert {record["state"] for record in world.records["steady"]} == {"passed"}
+    assert sum("not steady yet" in line for line in world.said) == 3
 
 
 def test_nothing_is_injected_when_customers_are_not_served_to_begin_with() -> None:

@@ -17,7 +17,8 @@ _NOT_THERE = 404
     "BK-IMMUTABLE",
     reads="producer",
     groups="producer",
-    expected="the append-only server forbids each producer to delete, and shows it nothing that is another's",
+    expected="the append-only server and every archive forbid each producer to delete, and the server shows it nothing"
+    " that is another's",
     fix="secondsite run provision",
     commitments="C02 C04",
     controls="DR-12",
@@ -34,11 +35,16 @@ def immutable(host: Host, facts: Facts, _: World) -> Iterator[Finding]:
         wrong.append(f"{host.name} may read another's repository at {server} (it answers {told['reads_anothers']})")
     if told["reads_unnamed"] not in _STRANGER:
         wrong.append(f"whoever reaches {server} may read {host.name}'s repository (it answers {told['reads_unnamed']})")
+    wrong += [
+        f"{host.name} may replace what is archived at {at}, and so delete it"
+        for at, may in told["archives"].items()
+        if may
+    ]
     yield from (bad(one, host.name) for one in wrong)
     if own != _NOT_THERE:  # it is refused everything, so that a refused deletion proves nothing
         yield unclear(f"{host.name} is not known to {server} (it answers {own})", host.name)
     elif not wrong:
-        yield good(f"{host.name} is refused at {server}", host.name)
+        yield good(f"{host.name} is refused at {', '.join([server, *told['archives']])}", host.name)
 
 
 CHECKS = (immutable,)

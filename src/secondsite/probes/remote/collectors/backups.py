@@ -1,29 +1,74 @@
-"""What this host, as a producer of backups, may do at the append-only server: found by trying, harmlessly."""
+"""What this host, as a producer of backups, may do where they are kept: found by trying, harmlessly."""
 
 from __future__ import annotations
 
 import base64
+import configparser
 import http.client
 import secrets
 import ssl
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from .common import Settings, Unreadable
+from .common import Settings, Unreadable, run
 
 _ENVIRONMENT = Path("/etc/secondsite/restic.env")
+_ARCHIVES = Path("/etc/pgbackrest.conf")
+_AS_PRODUCER = ("setpriv", "--reuid=postgres", "--regid=postgres", "--groups=secondsite-tls", "pgbackrest")
+_REFUSED = "Permission denied", "Operation not permitted"
+_BAIT = "secondsite check tries to replace this, as a producer.\n"  # role backup_target places the same words
 _TIMEOUT_S = 4.0
 
 
-def producer(_: Settings, environment: Path = _ENVIRONMENT) -> dict[str, Any]:
+def producer(_: Settings, environment: Path = _ENVIRONMENT, archives: Path = _ARCHIVES) -> dict[str, Any]:
+    """Return what the places where backups are kept answer when this producer deletes there, or replaces.
+
+    The append-only server is asked besides for another's repository, and by somebody unnamed.
+
+    Raises:
+        Unreadable: this host has no repository there, or one can't be asked.
+    """
+    return {**_append_only(environment), "archives": _archives(archives)}
+
+
+def _archives(configuration: Path) -> dict[str, bool]:
+    """Return for each of pgBackRest's repositories whether this producer may replace what is kept there.
+
+    Who may replace a file may delete it: the kernel asks for the same right. What is replaced is a file that the
+    repository's own host placed for this purpose, by the same words, so that nothing is harmed. None where the host
+    archives nothing.
+    """
+    if not configuration.is_file():
+        return {}
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.read(configuration, encoding="utf-8")
+    stanza = next((name for name in parser.sections() if name != "global"), None)
+    hosts = {key: host for key, host in parser.items("global") if key.startswith("repo") and key.endswith("-host")}
+    if stanza is None or not hosts:
+        return {}
+    with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
+        tried = pool.map(lambda key: _may_replace(stanza, key.removeprefix("repo").removesuffix("-host")), hosts)
+        return dict(zip(hosts.values(), tried, strict=True))
+
+
+def _may_replace(stanza: str, number: str) -> bool:
+    options = (f"--stanza={stanza}", f"--repo={number}", "--log-level-console=error")
+    words = (*_AS_PRODUCER, *options, "repo-put", f"archive/{stanza}/undeletable")
+    said = run("sh", "-c", '"$@" 2>&1; echo "ended with $?"', "sh", *words, stdin=_BAIT)
+    if said.rstrip().endswith("ended with 0"):
+        return True
+    if not any(word in said for word in _REFUSED):
+        raise Unreadable(f"repository {number} of pgBackRest can't be asked: {said.strip()[-200:]}")
+    return False
+
+
+def _append_only(environment: Path) -> dict[str, Any]:
     """Return what the server answers when this producer deletes, reads another's repository, and comes unnamed.
 
     Deleted is a snapshot that can't exist: an append-only server forbids it before it looks, any other looks. Nothing
     that is kept can be harmed by the question.
-
-    Raises:
-        Unreadable: this host has no repository there, or the server can't be asked.
     """
     words = _words(environment)
     try:
