@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ INVENTORY = Path(os.environ.get("SECONDSITE_ESTATE", ROOT / "inventories" / "lab
 INSTANCE = "brestart"
 SAVE = "benchmark-restart"
 TRAFFIC_BEFORE_S = 3.0
+FEW_HOSTS = 9
+GOAL_RESTORE_S = 10.0
 READY_WITHIN = dt.timedelta(seconds=60)
 PROMOTE = "select pg_promote(true, 30)"
 WRITE = "insert into secondsite.writability (node) values ('bare')"
@@ -50,6 +52,9 @@ class Bench:
 
     state: Path
     environment: dict[str, str]
+    restored_s: list[float] = field(default_factory=list)
+    memory_mib: list[int] = field(default_factory=list)
+    """What the whole lab takes under the drill's traffic."""
 
     def secondsite(self, *words: str, accept: Sequence[int] = (0,)) -> str:
         argv = [str(ROOT / "secondsite"), *words]
@@ -66,9 +71,9 @@ class Bench:
 
     def bare_limit(self) -> float:
         """Promote db-dc2 by hand, with nothing around it: from the order at the controller to the accepted write."""
-        self.secondsite("lab", "restore", SAVE)
-        self._wait_for_standby()
+        self._restore()
         with self._traffic(), self._open_connection("db-dc2") as promote:
+            self.memory_mib.append(json.loads(self.secondsite("lab", "status", "--json"))["memory_mib"])
             # only now, that customers are served: what etcd tells right after a restore may be older than the restart
             pause = self.ssh("db-dc2", "sudo", "patronictl", "-c", "/etc/patroni/billing.yml", "pause")
             subprocess.run(pause, check=True, capture_output=True)
@@ -104,10 +109,15 @@ class Bench:
         finally:
             subprocess.run([*shared[:-2], "-O", "exit", *shared[-2:]], check=False, capture_output=True)
 
+    def _restore(self) -> None:
+        began = time.monotonic()
+        self.secondsite("lab", "restore", SAVE)
+        self.restored_s.append(time.monotonic() - began)
+        self._wait_for_standby()
+
     def drill(self) -> dict[str, Any]:
         """Run the drill on the restored lab."""
-        self.secondsite("lab", "restore", SAVE)
-        self._wait_for_standby()
+        self._restore()
         words = ("drill", "run", "site-loss", "--keep", "--json")
         result: dict[str, Any] = json.loads(self.secondsite(*words, accept=(0, 3, 8)))
         result["times"]["approved_to_database_s"] = approved_to_database(Path(result["report"]).parent / "records")
@@ -187,10 +197,20 @@ def main() -> int:
                 print(f"  {rule['id']}: {rule['finding']}: {rule['saw']}", file=sys.stderr)
             for limit in (one for one in drills[-1]["limitations"] if "denied" in one):
                 print(f"  {limit}", file=sys.stderr)
-    return report(statistics.median(bare), drills)
+    of_lab = [
+        figure(
+            "lab restored", statistics.median(bench.restored_s), baseline=bench.restored_s[0], goal_s=GOAL_RESTORE_S
+        ),
+        count_most("memory of the lab under traffic", bench.memory_mib, goal_mib=goal_mib()),
+    ]
+    return report(statistics.median(bare), drills, of_lab)
 
 
-def report(bare_s: float, drills: Sequence[Mapping[str, Any]]) -> int:
+def goal_mib() -> int:
+    return 4096 if len(load_estate(INVENTORY).hosts) > FEW_HOSTS else 3072
+
+
+def report(bare_s: float, drills: Sequence[Mapping[str, Any]], of_lab: Sequence[dict[str, Any]]) -> int:
     def median(name: str) -> float | None:
         # what a drill did not come to counts as longer than anything; how many those are has a line of its own
         values = [math.inf if drill["times"][name] is None else drill["times"][name] for drill in drills]
@@ -204,6 +224,7 @@ def report(bare_s: float, drills: Sequence[Mapping[str, Any]]) -> int:
         figure("the same, stretch", median("fault_to_restored_s"), baseline=bare_s, goal_s=5.0),
         count("acknowledged writes lost", [drill["writes"]["lost"] for drill in drills]),
         count("drills that did not pass", [int(drill["verdict"] != "passed") for drill in drills]),
+        *of_lab,
     ]
     print(f"{'bare limit: wires dropped, pg_promote':<40} {bare_s:8.3f} s")
     for one in figures:
@@ -222,6 +243,12 @@ def figure(
     else:
         met, goal = value is not None and goal_s is not None and value <= goal_s, f"{goal_s} s"
     return {"what": what, "value": value, "unit": "s", "baseline": baseline, "ratio": ratio, "goal": goal, "met": met}
+
+
+def count_most(what: str, values: Sequence[int], *, goal_mib: int) -> dict[str, Any]:
+    value, goal = max(values), f"{goal_mib} MiB"
+    found = {"what": what, "value": value, "unit": "MiB", "baseline": None, "ratio": None}
+    return {**found, "goal": goal, "met": value <= goal_mib}
 
 
 def count(what: str, values: Sequence[int | None]) -> dict[str, Any]:

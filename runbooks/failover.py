@@ -96,17 +96,6 @@ def _fence(estate: Estate, plan: PlanBuilder) -> None:
             by_hand=f"On {carrier}: nft add element inet secondsite_isolation fenced '{{ {', '.join(networks)} }}'",
         )
         plan.step(
-            f"keep-{carrier}",
-            title=f"Keep {carrier} isolating {plan.origin} after a restart",
-            call=call("keep-isolation", carrier=carrier),
-            hosts=(carrier,),
-            after=(f"isolate-{carrier}",),
-            repeatable=True,
-            undo=call("lift", carrier=carrier, networks=networks),
-            timeout=seconds(5),
-            by_hand=f"On {carrier}: write the line above, without nft, to /var/lib/secondsite/fenced.nft",
-        )
-        plan.step(
             f"read-back-{carrier}",
             title=f"Read back from {carrier} that it drops {plan.origin}",
             call=call("read-isolation", carrier=carrier, networks=networks),
@@ -129,6 +118,18 @@ def _fence(estate: Estate, plan: PlanBuilder) -> None:
         by_hand=f"From {', '.join(customers)}: at least eight new connections to each address. Any answer, a refusal"
         " included, means that the site is not fenced.",
     )
+    for carrier in carriers:
+        plan.step(
+            f"keep-{carrier}",
+            title=f"Keep {carrier} isolating {plan.origin} after a restart",
+            call=call("keep-isolation", carrier=carrier),
+            hosts=(carrier,),
+            after=(f"read-back-{carrier}",),
+            repeatable=True,
+            undo=call("lift", carrier=carrier, networks=networks),
+            timeout=seconds(5),
+            by_hand=f"On {carrier}: write the line above, without nft, to /var/lib/secondsite/fenced.nft",
+        )
     plan.step(
         "confirm-fencing",
         title="Confirm the fencing (ADR 0005)"
@@ -150,7 +151,7 @@ def _promote(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
         title=f"Read who may write {workload.name}, and who is in sync",
         call=call("read-lease", workload=workload.name, old=old, new=new, loss_allowed=loss_allowed),
         hosts=(new,),
-        after=("authorise",),
+        after=_when_to_read(estate, workload),
         reads_only=True,
         timeout=seconds(30),
         by_hand=read_lease_by_hand(workload, old=old, new=new),
@@ -160,7 +161,11 @@ def _promote(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
         title=f"Promote {workload.name} at {plan.target}",
         call=call("promote", workload=workload.name, old=old, new=new),
         hosts=(new,),
-        after=("confirm-fencing", f"read-lease-{workload.name}", *(f"promote-{name}" for name in workload.depends_on)),
+        after=(
+            "confirm-fencing",
+            f"read-lease-{workload.name}",
+            *(f"promote-{name}" for name in _before(estate, workload)),
+        ),
         guards=(_fenced(estate, plan), guard("found-ok", on=(f"read-lease-{workload.name}",))),
         probe=call("promoted", workload=workload.name, new=new),
         timeout=seconds(60),
@@ -178,6 +183,24 @@ def _promote(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
             timeout=seconds(15),
             by_hand=verify_by_hand(workload, node=new),
         )
+
+
+def _before(estate: Estate, workload: Workload) -> list[str]:
+    """Name what is promoted first: what it depends on, and for what customers can wait, what they wait for."""
+    waited_for = [name for service in estate.services for name in service.workloads]
+    first = [] if workload.name in waited_for else waited_for
+    return sorted({*workload.depends_on, *first})
+
+
+def _when_to_read(estate: Estate, workload: Workload) -> tuple[str, ...]:
+    """Return after what it is read who may write.
+
+    At once for what customers wait for. For the rest there is time while silence is listened for: before, it would only
+    compete with the isolation and what proves it.
+    """
+    waited_for = {name for service in estate.services for name in service.workloads}
+    isolated = _observers(_carriers(estate))
+    return ("authorise",) if workload.name in waited_for or not isolated else isolated
 
 
 def _redirect(estate: Estate, plan: PlanBuilder, service: Service) -> None:

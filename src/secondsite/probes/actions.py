@@ -15,7 +15,14 @@ from ..run.ports import Hands, Outcome, Registry, StepContext
 from .customers import AUTHORITIES, Customer, journey
 from .handshakes import declared_handshakes, reasons_not_rotated, shake_hands
 from .model import Hearing, SiteLoss
-from .reach import SiteWatch, get_ready_to_try_silence, serving_hosts, targets_for, try_silence
+from .reach import (
+    SiteWatch,
+    carrying_hosts,
+    get_ready_to_try_silence,
+    serving_hosts,
+    targets_for,
+    try_silence,
+)
 
 _LEAST = dt.timedelta(seconds=5)
 _RESERVE = dt.timedelta(seconds=15)
@@ -70,10 +77,10 @@ class Steps:
         return Outcome(changed=False, detail=detail)
 
     def _try_silence(self, arguments: Json, _context: StepContext) -> Outcome:
-        """Try the addresses from each source; hosts of the other serving sites are the references."""
+        """Try the addresses from each source; hosts that carry what customers use elsewhere are the references."""
         addresses = words(arguments, "addresses")
         sites = {host.site for host in self.estate.hosts.values() if str(host.address) in addresses}
-        others = [host for host in serving_hosts(self.estate) if host.site not in sites]
+        others = [host for host in carrying_hosts(self.estate) if host.site not in sites]
         references = [str(host.address) for host in others if host.address is not None]
         heard: dict[str, Hearing] = {}
         for source in words(arguments, "sources"):

@@ -56,6 +56,13 @@ def serving_hosts(estate: Estate) -> list[Host]:
     return [host for host in estate.hosts.values() if estate.sites[host.site].kind in _SERVING]
 
 
+def carrying_hosts(estate: Estate) -> list[Host]:
+    """Return the hosts that a service or a workload stands on: those that must answer for anybody to be served."""
+    names = {name for service in estate.services for name in service.members.values()}
+    names |= {name for workload in estate.workloads.values() for name in workload.members.values()}
+    return [host for name, host in estate.hosts.items() if name in names]
+
+
 class SiteWatch:
     """Watches sites from several vantage hosts at once; a stream that breaks is opened again."""
 

@@ -71,6 +71,7 @@ def test_what_the_server_answers_is_told(
         "reads_its_own": 404,
         "reads_anothers": 401,
         "reads_unnamed": 401,
+        "archives": {},
     }
 
 
@@ -83,3 +84,13 @@ def test_a_server_that_is_not_there_and_a_producer_without_one_are_said(
         producer({}, configured(f"https://producer:secret@localhost:{port}/producer/"))
     with pytest.raises(Unreadable, match="no repository"):
         producer({}, tmp_path / "none")
+
+
+def test_a_host_whose_repositories_can_not_be_asked_says_so(
+    authority: Path, configured: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "pgbackrest.conf").write_text("[global]\nrepo1-host=nowhere\n\n[billing]\npg1-path=/nowhere\n")
+    with server(authority, forbids=True) as port:
+        environment = configured(f"https://producer:secret@localhost:{port}/producer/")
+        with pytest.raises(Unreadable, match="repository 1 of pgBackRest"):
+            producer({}, environment, archives=tmp_path / "pgbackrest.conf")
