@@ -73,7 +73,7 @@ class Bench:
         """Promote db-dc2 by hand, with nothing around it: from the order at the controller to the accepted write."""
         self._restore()
         with self._traffic(), self._open_connection("db-dc2") as promote:
-            self.memory_mib.append(json.loads(self.secondsite("lab", "status", "--json"))["memory_mib"])
+            self.memory_mib.append(json.loads(self.secondsite("lab", "status", "--json"))["lab"]["memory_mib"])
             # only now, that customers are served: what etcd tells right after a restore may be older than the restart
             pause = self.ssh("db-dc2", "sudo", "patronictl", "-c", "/etc/patroni/billing.yml", "pause")
             subprocess.run(pause, check=True, capture_output=True)
