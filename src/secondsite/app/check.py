@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from ..hands.secrets import ca_directory
 from ..hands.ssh import certificate_shown
 from ..probes.collecting import SLOW, Collector
 from ..probes.flows.matrix import FlowMatrix
+from ..store.lock import CHECK_LOCK_NAME, RunLock
 from .bench import Bench, open_bench
 
+_AFTER_ANOTHER = dt.timedelta(seconds=60)
 _CODES = {State.PASSED: 0, State.FAILED: 3, State.UNKNOWN: 8}
 
 
@@ -77,12 +80,16 @@ def run_checks(estate: Estate, tags: Sequence[str] = ()) -> CheckEnd:
 
 
 def checked(bench: Bench, chosen: Sequence[Check]) -> tuple[Result, ...]:
-    """Look at the hosts once and judge.
+    """Look at the hosts once and judge. Two looks at once would see each other's tries, so the second waits.
 
     Raises:
         Unreachable: no host could be reached; nothing was decided.
+        LockHeld: another check did not end in time; nothing was looked at.
     """
-    world = _world(bench, chosen)
+    since = bench.clock.now().isoformat(timespec="seconds")
+    lock = RunLock(bench.state, name=CHECK_LOCK_NAME)
+    with lock.awaited(purpose="a check", since=since, clock=bench.clock, within=_AFTER_ANOTHER):
+        world = _world(bench, chosen)
     results = tuple(judged(check, world) for check in chosen)
     return with_unused(results, bench.estate) if len(results) == len(choose((), bench.estate)) else results
 

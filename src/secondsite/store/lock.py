@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import fcntl
 import json
 import os
@@ -11,16 +12,19 @@ from pathlib import Path
 
 from ..errors import LockHeld
 from ..run.perform import store_lost
+from .clock import SystemClock
 
 LOCK_NAME = "run.lock"
+CHECK_LOCK_NAME = "check.lock"
+_AGAIN_S = 0.2
 
 
 class RunLock:
-    """Held while a run, or a drill with its runs, is under way on an estate."""
+    """Held while a run, or a drill with its runs, is under way on an estate; by another name, while it is checked."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, *, name: str = LOCK_NAME) -> None:
         """Touch nothing yet."""
-        self._path = state / LOCK_NAME
+        self._path = state / name
 
     @contextlib.contextmanager
     def held(self, *, purpose: str, since: str) -> Iterator[None]:
@@ -51,6 +55,26 @@ class RunLock:
             with contextlib.suppress(OSError):  # a full disk can't keep the lock from ending with the file
                 os.ftruncate(file, 0)
             os.close(file)
+
+    @contextlib.contextmanager
+    def awaited(self, *, purpose: str, since: str, clock: SystemClock, within: dt.timedelta) -> Iterator[None]:
+        """Hold the lock while inside, once whoever holds it now is done.
+
+        Raises:
+            LockHeld: they were not done in time.
+            JournalError: the lock can't be written.
+        """
+        until = clock.monotonic() + within.total_seconds()
+        with contextlib.ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(self.held(purpose=purpose, since=since))
+                    break
+                except LockHeld:
+                    if clock.monotonic() > until:
+                        raise
+                    clock.sleep(_AGAIN_S)
+            yield
 
     def holder(self) -> str:
         """Name who holds it now, or return nothing."""

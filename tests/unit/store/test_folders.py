@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime as dt
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from secondsite.plan.load import load_plan
 from secondsite.plan.model import Plan
 from secondsite.run.model import StepState, Transition
 from secondsite.sim.estate import two_site_estate
+from secondsite.store.clock import SystemClock
 from secondsite.store.folders import Folders
 from secondsite.store.lock import RunLock
 from secondsite.store.steps import StepRecorder, durations
@@ -94,6 +97,30 @@ def test_the_lock_names_its_holder_and_is_free_afterwards(tmp_path: Path) -> Non
     assert lock.holder() == ""
     with lock.held(purpose="again", since="now"):
         assert lock.holder().startswith("again")
+
+
+def test_who_waits_for_the_lock_gets_it_once_it_is_free_and_is_told_when_it_stays_held(tmp_path: Path) -> None:
+    first, second = RunLock(tmp_path, name="check.lock"), RunLock(tmp_path, name="check.lock")
+    clock, soon = SystemClock(), dt.timedelta(seconds=0.3)
+    with (
+        first.held(purpose="a check", since="now"),
+        pytest.raises(LockHeld, match="a check"),
+        second.awaited(purpose="another", since="later", clock=clock, within=soon),
+    ):
+        pass
+    held = threading.Event()
+
+    def hold_for_a_while() -> None:
+        with first.held(purpose="a check", since="now"):
+            held.set()
+            clock.sleep(0.4)
+
+    holding = threading.Thread(target=hold_for_a_while)
+    holding.start()
+    held.wait(10)
+    with second.awaited(purpose="another", since="later", clock=clock, within=dt.timedelta(seconds=30)):
+        assert second.holder().startswith("another")
+    holding.join()
 
 
 def test_how_long_steps_took_is_the_median_over_earlier_runs_and_a_cut_line_is_left_out(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from .common import Settings, Unreadable, run
 _ENVIRONMENT = Path("/etc/secondsite/restic.env")
 _ARCHIVES = Path("/etc/pgbackrest.conf")
 _AS_PRODUCER = ("setpriv", "--reuid=postgres", "--regid=postgres", "--groups=secondsite-tls", "pgbackrest")
-_REFUSED = "Permission denied", "Operation not permitted"
+_REFUSED = "unable to move", "Operation not permitted"
 _BY_THE_REPOSITORY = "raised from remote"
 _BAIT = "secondsite check tries to replace this, as a producer.\n"  # role backup_target places the same words
 _TIMEOUT_S = 4.0
@@ -60,8 +60,8 @@ def _may_replace(stanza: str, number: str) -> bool:
     said = run("sh", "-c", '"$@" 2>&1; echo "ended with $?"', "sh", *words, stdin=_BAIT)
     if said.rstrip().endswith("ended with 0"):
         return True
-    # in the repository's own words: a refusal on this host would say nothing of it
-    if _BY_THE_REPOSITORY not in said or not any(word in said for word in _REFUSED):
+    # in the repository's own words: a refusal on this host, or to write beside it, would say nothing of what is kept
+    if _BY_THE_REPOSITORY not in said or not all(word in said for word in _REFUSED):
         raise Unreadable(f"repository {number} of pgBackRest can't be asked: {said.strip()[-200:]}")
     return False
 
