@@ -1,7 +1,8 @@
 """How long customers, and the sites among each other, notice that a link, a duct or an edge is gone.
 
-    python benchmarks/convergence.py [ESTATE [WORDS]]     as root, on a lab that is up and provisioned; SECONDSITE_LAB
-                                                          and SECONDSITE_STATE say which; WORDS: only what is so named
+    PYTHONPATH=src python benchmarks/convergence.py [--estate DIR] [WORD ...]
+
+As root, on a lab that is up and provisioned; SECONDSITE_LAB and SECONDSITE_STATE say which. WORDs: only what they name.
 
 Each link of a datacenter, each duct, and the serving edge of each datacenter is cut in turn, and repaired. Meanwhile
 new connections are tried every 10 ms from the customers to the web host of each datacenter, and from one database
@@ -11,6 +12,7 @@ found dead behind a duct are compared with what the estate declares.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -117,13 +119,17 @@ def _end(topology: Topology, link: Link) -> str:
 
 
 def main() -> int:
-    directory = Path(sys.argv[1] if len(sys.argv) > 1 else PROJECT / "inventories" / "lab").absolute()
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--estate", type=Path, default=PROJECT / "inventories" / "lab")
+    words.add_argument("words", metavar="WORD", nargs="*")
+    asked = words.parse_args()
+    directory = asked.estate.absolute()
     state = Path(os.environ.get("SECONDSITE_STATE", f"/var/lib/secondsite/{directory.name}"))
     settings = LabSettings(
         instance=os.environ.get("SECONDSITE_LAB", "ss"), state=state, topology=directory / "lab.yml",
         cache=Path(os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")),
     )  # fmt: skip
-    only = " ".join(sys.argv[2:])
+    only = " ".join(asked.words)
     topology, injector, figures = load_topology(settings.topology), LabInjector(settings), []
     declared: dict[str, frozenset[str]] = {}
     for link in load_estate(directory).links:
