@@ -21,7 +21,7 @@ from secondsite.run.model import Json, StepState, Transition
 from secondsite.run.ports import Outcome, Registry, StepContext
 from secondsite.run.stop import Stop
 from secondsite.sim.plans import example_plan
-from secondsite.sim.world import OrdersFor
+from secondsite.sim.world import OrdersFor, SimulatedApprovers
 from secondsite.store.clock import SystemClock
 from secondsite.store.runs import Crew, RunStore
 
@@ -54,7 +54,8 @@ def engine_ms(state: Path, length: int) -> list[float]:
             ends.append(time.perf_counter())
 
     store = RunStore(state, root=state, clock=SystemClock())
-    crew = Crew(registry=Registry(actions={"nothing": Nothing()}, probes={}), orders=OrdersFor(), observers=(note,))
+    registry = Registry(actions={"nothing": Nothing()}, probes={})
+    crew = Crew(registry=registry, orders=OrdersFor(), approvers=SimulatedApprovers(), observers=(note,))
     with store.session(purpose="benchmark") as session:
         folder = session.begin(chain(length))
         result = session.start(folder, crew, stop=Stop())
