@@ -5,8 +5,8 @@
 set -eu
 name=$1 names=$2 days=$3 authority=$4 when=$5 kept=$6
 shift 6
-running=$([ $# -eq 0 ] || systemctl list-units --plain --no-legend --state=active -- "$@" | cut -d' ' -f1)
-[ -z "$running" ] || echo running $running >&2
+running=$([ $# -eq 0 ] || systemctl list-units --plain --no-legend --state=active -- "$@") # a failure ends it here
+[ -z "$running" ] || echo running $(echo "$running" | cut -d' ' -f1) >&2
 for key in /etc/secondsite/ca/*.key; do
     [ -e "$key" ] || continue
     base=${key##*/}
