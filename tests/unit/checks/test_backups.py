@@ -18,6 +18,7 @@ REFUSED = {
     "reads_its_own": 404,
     "reads_anothers": 401,
     "reads_unnamed": 401,
+    "reads_uncertified": 403,
     "archives": {"vault": False, "store-dc1": False},
 }
 
@@ -40,6 +41,7 @@ def test_every_producer_that_is_refused_is_as_expected() -> None:
         ({"deletes": 200}, State.FAILED, "store-dc2 may delete"),
         ({"archives": {"vault": True}}, State.FAILED, "store-dc2 may replace what is archived at vault"),
         ({"reads_anothers": 404}, State.FAILED, "may read another's"),
+        ({"reads_uncertified": 404}, State.FAILED, "whoever knows store-dc2's password may read"),
         ({"reads_unnamed": 200}, State.FAILED, "whoever reaches vault:8000 may read store-dc2's"),
         ({"reads_its_own": 401}, State.UNKNOWN, "is not known to vault:8000"),
     ],

@@ -18,7 +18,7 @@ _NOT_THERE = 404
     reads="producer",
     groups="producer",
     expected="the append-only server and every archive forbid each producer to delete, and the server shows it nothing"
-    " that is another's",
+    " that is another's, and nothing to whoever has no certificate",
     fix="secondsite run provision",
     commitments="C02 C04",
     controls="DR-12",
@@ -35,6 +35,11 @@ def immutable(host: Host, facts: Facts, _: World) -> Iterator[Finding]:
         wrong.append(f"{host.name} may read another's repository at {server} (it answers {told['reads_anothers']})")
     if told["reads_unnamed"] not in _STRANGER:
         wrong.append(f"whoever reaches {server} may read {host.name}'s repository (it answers {told['reads_unnamed']})")
+    if told["reads_uncertified"] not in _STRANGER:
+        wrong.append(
+            f"whoever knows {host.name}'s password may read its repository at {server} without its certificate"
+            f" (it answers {told['reads_uncertified']})"
+        )
     wrong += [
         f"{host.name} may replace what is archived at {at}, and so delete it"
         for at, may in told["archives"].items()

@@ -26,7 +26,8 @@ _TIMEOUT_S = 4.0
 def producer(_: Settings, environment: Path = _ENVIRONMENT, archives: Path = _ARCHIVES) -> dict[str, Any]:
     """Return what the places where backups are kept answer when this producer deletes there, or replaces.
 
-    The append-only server is asked besides for another's repository, and by somebody unnamed.
+    The append-only server is asked besides for another's repository, by somebody unnamed, and by whoever knows this
+    producer's password but has no certificate.
 
     Raises:
         Unreadable: this host has no repository there, or one can't be asked.
@@ -67,7 +68,7 @@ def _may_replace(stanza: str, number: str) -> bool:
 
 
 def _append_only(environment: Path) -> dict[str, Any]:
-    """Return what the server answers when this producer deletes, reads another's repository, and comes unnamed.
+    """Return what the server answers when this producer deletes, reads another's, comes unnamed or uncertified.
 
     Deleted is a snapshot that can't exist: an append-only server forbids it before it looks, any other looks. Nothing
     that is kept can be harmed by the question.
@@ -75,7 +76,8 @@ def _append_only(environment: Path) -> dict[str, Any]:
     words = _words(environment)
     try:
         place = urllib.parse.urlsplit(Path(words["RESTIC_REPOSITORY_FILE"]).read_text().strip().removeprefix("rest:"))
-        trust = ssl.create_default_context(cafile=words["RESTIC_CACERT"])
+        stranger, trust = (ssl.create_default_context(cafile=words["RESTIC_CACERT"]) for _ in range(2))
+        trust.load_cert_chain(words["PRODUCER_CERTIFICATE"], words["PRODUCER_KEY"])
     except (OSError, KeyError, ValueError) as error:
         raise Unreadable(f"its repository at the append-only server can't be found: {error}") from error
     mine, nothing = place.path.rstrip("/"), secrets.token_hex(32)
@@ -87,6 +89,7 @@ def _append_only(environment: Path) -> dict[str, Any]:
         "reads_its_own": _answer(place, trust, "HEAD", f"{mine}/snapshots/{nothing}", named),
         "reads_anothers": _answer(place, trust, "HEAD", f"/somebody-else-{nothing[:8]}/config", named),
         "reads_unnamed": _answer(place, trust, "HEAD", f"{mine}/config", {}),
+        "reads_uncertified": _answer(place, stranger, "HEAD", f"{mine}/snapshots/{nothing}", named),
     }
 
 
