@@ -11,9 +11,9 @@ from importlib import metadata
 from pathlib import Path
 
 from ..drill.conduct import Conductor
-from ..drill.conduct import Kit as DrillKit
+from ..drill.kit import Kit as DrillKit
 from ..drill.load import load_scenario
-from ..drill.model import Scenario
+from ..drill.model import FaultKind, Scenario
 from ..drill.ports import View
 from ..errors import JournalError, Refused, SecondsiteError, Unreachable, UsageError
 from ..estate.model import Estate, SiteKind, SiteName, StandingOrderReference
@@ -187,8 +187,11 @@ class _DrillRun:
         return self._judged(folder, identities, trouble)
 
     def _instruments(self, records: RecordFolder) -> Instruments:
-        lost = frozenset(site for site in (self.scenario.fault_site, self.scenario.also_lost) if site is not None)
-        return Instruments(bench=self.bench, records=records, lost=lost)
+        scenario = self.scenario
+        without_power = (*scenario.sites_without_power, scenario.also_lost)
+        lost = frozenset(site for site in without_power if site is not None)
+        deaf = scenario.lasts.total_seconds() if scenario.fault is FaultKind.CUT_CONTROLLER else 0.0
+        return Instruments(bench=self.bench, records=records, lost=lost, deaf_for_s=deaf)
 
     def _desks(self) -> Desks:
         return Desks(

@@ -14,10 +14,13 @@ from ..probes.actions import journey_customer
 from ..probes.clocks import document, read_clocks
 from ..probes.customers import Customer, CustomerTraffic
 from ..probes.markers import Planter, planting_in
-from ..probes.writability import NodePoller, polled_workloads
+from ..probes.writability import GIVE_UP_AFTER_S, NodePoller, polled_workloads
 from ..store.records import RecordFolder
+from ..workloads.aging import let_a_day_go_by
 from ..workloads.hold import ReplicationHold
 from .bench import Bench
+
+_HEARD_AGAIN_S = 20.0  # TCP tries again at growing intervals
 
 
 @dataclass(kw_only=True)
@@ -27,6 +30,8 @@ class Instruments:
     bench: Bench
     records: RecordFolder
     lost: frozenset[SiteName] = frozenset()
+    deaf_for_s: float = 0.0
+    """For how long this controller will hear nobody; the hosts keep what they have to tell until then."""
 
     @cached_property
     def traffic(self) -> CustomerTraffic:
@@ -54,6 +59,7 @@ class Instruments:
             polled_workloads(self.bench.estate),
             records=self.records,
             monotonic=self.bench.clock.monotonic,
+            patience_s=self.deaf_for_s + _HEARD_AGAIN_S if self.deaf_for_s else GIVE_UP_AFTER_S,
         )
 
     @cached_property
@@ -93,6 +99,13 @@ class DrillReplication:
     def let_go(self, workload: WorkloadName, *, at: SiteName) -> None:
         """Take the hold back."""
         self._holds.let_go(self._member(workload, at))
+
+    def age(self, *, at: SiteName) -> str:
+        """Let every database at ``at`` keep nothing that a primary lost a day ago could catch up with."""
+        databases = [one for one in self.bench.estate.workloads.values() if not one.takes_markers]
+        return "; ".join(
+            let_a_day_go_by(self.bench.hands, one.members[at], port=int(one.settings["port"])) for one in databases
+        )
 
     def held(self) -> Sequence[str]:
         """Name every hold in force, and every node where that could not be asked."""

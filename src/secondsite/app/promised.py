@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..drill.model import Scenario
+from ..drill.rules import names_to_prove
 from ..errors import ConfigError, Problem
 from ..estate.model import Estate
 
@@ -36,9 +37,9 @@ def promised(
         "anchored": False,
         "origin": scenario.origin,
         "target": scenario.target,
-        "fault_hosts": [host.name for host in estate.hosts_at(scenario.fault_site)],
-        "returns": not scenario.endured,
-        **_endured(scenario),
+        "fault_hosts": list(names_to_prove(scenario, estate)),
+        "returns": not scenario.endured and not scenario.refused,
+        **_how_it_ends(scenario),
         "nodes": {
             host.name: host.site for host in estate.hosts.values() if host.site in (scenario.origin, scenario.target)
         },
@@ -77,15 +78,18 @@ def promised(
     }
 
 
-def _endured(scenario: Scenario) -> dict[str, object]:
+def _how_it_ends(scenario: Scenario) -> dict[str, object]:
+    if scenario.refused:
+        return {"refused": True}
     if scenario.resumes_within is None:
-        return {}
-    return {"endured": True, "resumes_within_s": scenario.resumes_within.total_seconds()}
+        return {"comes_back": scenario.comes_back.value}
+    more = {"writers_may_stop": True} if scenario.writers_may_stop else {}
+    return {"endured": True, "resumes_within_s": scenario.resumes_within.total_seconds(), **more}
 
 
 def _also_out_of_scope(estate: Estate, scenario: Scenario) -> list[str]:
     kept = [] if scenario.also_lost is not None else ["the loss of headquarters"]
-    if scenario.endured:
+    if scenario.endured or scenario.refused:
         kept.append(
             "that a lost write would be seen: no write was made to be lost here, as one is where a site fails over"
         )

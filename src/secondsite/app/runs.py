@@ -49,13 +49,15 @@ class DrillRuns:
     by_persons: bool = False
     _stop: Stop = field(default_factory=Stop, init=False)
     _number: int = field(default=0, init=False)
+    _reached: set[str] = field(default_factory=set, init=False)
     _ended: list[tuple[Plan, RunResult, list[Transition]]] = field(default_factory=list, init=False)
 
     def run(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
         """Carry a run to its end, record its steps, and say how it ended."""
         plan, folder = self._begun(runbook, origin, target)
         seen: list[Transition] = []
-        watch = _Watch(plan=plan, records=self.records, view=self.view, seen=seen)
+        self._reached = set()
+        watch = _Watch(plan=plan, records=self.records, view=self.view, seen=seen, reached=self._reached)
         crew = self.bench.crew(watch, self.desks)
         if self.by_persons:
             crew = replace(crew, orders=_NoOrders())
@@ -88,6 +90,10 @@ class DrillRuns:
         """Return the number of the run begun last."""
         return self._number
 
+    def reached(self, event: str) -> bool:
+        """Say whether the run in flight has come to where this instant of the disruption is marked."""
+        return event in self._reached
+
     def waits_at(self) -> str | None:
         """Name the gate at which the run in flight waits for persons, if it does."""
         return next((one.gate for one in self.desks.waiting()), None)
@@ -117,6 +123,7 @@ class _Watch:
     records: Records
     view: View
     seen: list[Transition]
+    reached: set[str]
 
     def __call__(self, transition: Transition, /) -> None:
         self.seen.append(transition)
@@ -145,6 +152,7 @@ class _Watch:
             by_order = any(consent.get("standing_order") for consent in consents)
             details["by"] = "standing-order" if by_order else "persons"
         self._event(transition, event, details)
+        self.reached.add(event)
 
     def _event(self, transition: Transition, event: str, details: Mapping[str, object]) -> None:
         self.records.append("events", {"t": transition.t, "event": event, "detail": dict(details)})

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import rich_click as click
 
+from ..drill.model import FaultKind
 from ..drill.ports import Silence
+from ..errors import UsageError
 from ..lab.faults import LabInjector
 from ..lab.model import POWER_CUT, LabSettings
+from ..lab.partial import CONTROLLER
 from ..lab.state import read_state
 from .terminal import emit, say
 
@@ -105,6 +108,57 @@ def lay(settings: LabSettings, carrier: str, site: str, duct: str | None) -> Non
     else:
         injector.lay(carrier, site, duct)
         say(f"{carrier} to {site} lies in {duct} now; it goes on working")
+
+
+_PARTIAL = {
+    "cut-link-inward": "WHERE is a site: it hears nobody, and is heard",
+    "stop-etcd": "WHERE are hosts: their members of the quorum die, and nothing else",
+    "cut-controller": "it reaches no host; no WHERE",
+}
+_kind = click.argument("kind", type=click.Choice(list(_PARTIAL)))
+
+
+@fault.command("begin", epilog="; ".join(f"{kind}: {where}" for kind, where in _PARTIAL.items()) + ".")
+@_kind
+@click.argument("where", nargs=-1)
+@_seconds
+@click.pass_obj
+def begin(settings: LabSettings, kind: str, where: tuple[str, ...], prove_for: float) -> int:
+    """Break what leaves hosts powered and links joined."""
+    injector, targets = LabInjector(settings), _targets(kind, where)
+    injector.begin(FaultKind(kind), targets)
+    say(f"{kind}: {', '.join(targets)}")
+    return _verdict(injector.prove(FaultKind(kind), targets, seconds=prove_for))
+
+
+@fault.command("end")
+@_kind
+@click.argument("where", nargs=-1)
+@click.pass_obj
+def end(settings: LabSettings, kind: str, where: tuple[str, ...]) -> None:
+    """Take back what ``begin`` broke; returns when it is heard again."""
+    targets = _targets(kind, where)
+    LabInjector(settings).end(FaultKind(kind), targets)
+    say(f"{kind} is taken back: {', '.join(targets)}")
+
+
+def _targets(kind: str, where: tuple[str, ...]) -> tuple[str, ...]:
+    if kind == FaultKind.CUT_CONTROLLER.value:
+        return (CONTROLLER,)
+    if not where or (kind == FaultKind.CUT_LINK_INWARD.value and len(where) > 1):
+        raise UsageError(f"{kind}: {_PARTIAL[kind]}", not_done="nothing was attempted")
+    return where
+
+
+@fault.command("lie")
+@click.argument("carrier")
+@click.option("--stop", is_flag=True, help="Let it drop again what it was told to.")
+@click.pass_obj
+def lie(settings: LabSettings, carrier: str, *, stop: bool) -> None:
+    """Let the isolation at CARRIER answer success and drop nothing."""
+    injector = LabInjector(settings)
+    (injector.end_lying if stop else injector.begin_lying)(carrier)
+    say(f"the fence at {carrier} {'does what it is told' if stop else 'lies'}")
 
 
 @fault.command("list")

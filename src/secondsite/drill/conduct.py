@@ -13,53 +13,22 @@ from typing import TypeVar
 
 from ..errors import MeasurementError, Refused, SecondsiteError
 from ..estate.model import Estate, SiteName, WorkloadName
-from .model import FaultKind, Scenario
-from .ports import (
-    Clock,
-    Injector,
-    Isolation,
-    Markers,
-    Persons,
-    Records,
-    Replication,
-    RunEnd,
-    Runs,
-    Silence,
-    SteadyState,
-    Traffic,
-    View,
-    WritabilityWatch,
-)
+from .fault import Fault
+from .kit import Kit
+from .model import ComesBack, Scenario
+from .ports import RunEnd
 from .rules import reasons_not_steady
 
 T = TypeVar("T")
 
 _ARMING_S = 1.0
-_SILENCE_S = 2.0
-_ALSO_SILENT_S = 1.0
+_BACK_AGAIN_WATCHED_S = 5.0
+"""For how long a primary that came back is watched before anything is done about it."""
 _CONTROL_HELD_AT_LEAST_S = 1.0
 _REJOINS_WITHIN_S = 60.0
 _SETTLES_WITHIN_S = 30.0
 _HOME_AGAIN_S = 8.0
 """How long customers must be served well after the return: caches turn over, then the service must hold."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kit:
-    """Everything a conductor works with."""
-
-    clock: Clock
-    injector: Injector
-    isolation: Isolation
-    records: Records
-    replication: Replication
-    runs: Runs
-    steady: SteadyState
-    traffic: Traffic
-    view: View
-    writability: WritabilityWatch
-    markers: Markers | None = None
-    persons: Persons | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,12 +40,14 @@ class Conductor:
     kit: Kit
     stopping: Callable[[], bool]
     promised: Mapping[str, object]
-    _cut: list[str] = field(default_factory=list, init=False)
-    _apart: SiteName | None = field(default=None, init=False)
     _is_away: bool = field(default=False, init=False)
-    _faulted_at: float = field(default=0.0, init=False)
     _deadline: float = field(default=0.0, init=False)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=2), init=False)
+    _fault: Fault = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Break nothing yet."""
+        self._fault = Fault(scenario=self.scenario, estate=self.estate, kit=self.kit, note=self._event, pool=self._pool)
 
     def conduct(self) -> None:
         """Carry the drill to its end; whatever happens, faults are taken back and instruments are stopped.
@@ -91,9 +62,9 @@ class Conductor:
         try:
             self._before()
             if self.scenario.endured:
-                self._fault_endured()
-                self._hold_at_secondary()
-                self._lost_site_back()
+                self._endure()
+            elif self.scenario.refused:
+                self._fault_and_refusal()
             else:
                 self._fault_and_failover()
                 self._hold_at_secondary()
@@ -142,47 +113,60 @@ class Conductor:
         if run.done():
             ended = run.result()
             raise Refused(f"run {scenario.runbook} ended {ended.state} before the fault was injected: {ended.why}")
-        proof = self._pull_the_plug()
+        proof = self._fault.bring_about()
         if scenario.consent_at is not None:
             self._lose_headquarters(run)
+        if scenario.comes_back is ComesBack.WHILE_PROMOTING:
+            self._result(proof)
+            while not kit.runs.reached("approved") and not run.done():
+                self._wait(0.01)
+            self._fault.power_back()
         ended = self._result(run)
         self._result(proof)
         self._require_completed(ended)
         kit.replication.let_go(scenario.hold, at=scenario.target)
+        if scenario.comes_back is ComesBack.ONCE_PROMOTED:
+            self._fault.power_back()
+
+    def _fault_and_refusal(self) -> None:
+        """Let the fence lie, lose the origin, see the failover refused, and give the origin its power back."""
+        kit, scenario = self.kit, self.scenario
+        kit.view.phase("Fault")
+        run = self._pool.submit(kit.runs.run, scenario.runbook, origin=scenario.origin, target=scenario.target)
+        self._wait(_ARMING_S)
+        self._fault.lie()
+        self._result(self._fault.bring_about())
+        ended = self._result(run)
+        self._event("run-ended", detail=f"{ended.number} {ended.name} {ended.state} {ended.why}".strip())
+        kit.view.say(f"the failover ended {ended.state}: {ended.why}")
+        kit.view.phase("Return")
+        self._fault.take_back()
+        self._lift()
+        kit.view.phase(f"{scenario.origin} serves customers again")
+        self._watch_service(scenario.sustained.total_seconds())
+        self._event("sustained")
+
+    def _endure(self) -> None:
+        self._fault_endured()
+        if self.scenario.together_with is None:
+            self._hold_at_secondary()
+            self._lost_site_back()
+        else:
+            self._lost_site_back()
+            self._hold_at_secondary()
 
     def _fault_endured(self) -> None:
         """Pull the plug of the origin, and do nothing else: the target must go on by itself."""
         self.kit.view.phase("Fault")
-        cut = self._cut_off if self.scenario.fault is FaultKind.CUT_LINK else self._pull_the_plug
-        self._result(cut())
-
-    def _cut_off(self) -> Future[None]:
-        """Cut every link of the site; its hosts live on."""
-        site = self._apart = self.scenario.fault_site
-        cut = self.kit.injector.cut_links(site)
-        self._faulted_at = cut.first_wire_dropped_at
-        links = ", ".join(f"{carrier} {site}" for carrier in cut.carriers)
-        self._event("fault-begun", at=cut.first_wire_dropped_at, detail=links)
-        self._event("fault-done", at=cut.last_wire_dropped_at)
-        self.kit.view.say(f"the links of {site} are cut: {links}")
-        hosts = [host.name for host in self.estate.hosts_at(site)]
-        return self._pool.submit(
-            self._prove, hosts, prove=lambda: self.kit.injector.prove_links_silent(site, seconds=_SILENCE_S)
-        )
+        self._result(self._fault.bring_about())
 
     def _lost_site_back(self) -> None:
         """Give the origin back what it lost, and wait until its nodes copy again, while customers go on."""
         lasts = self.scenario.lasts.total_seconds()
-        self._watch_service(max(0.0, self._faulted_at + lasts - self.kit.clock.monotonic()))
+        self._watch_service(max(0.0, self._fault.begun_at + lasts - self.kit.clock.monotonic()))
         self.kit.view.phase("Return")
         hosts = [str(host.name) for host in self.estate.hosts_at(self.scenario.fault_site)]
-        if self._apart is not None:
-            self._join_links()
-            self._event("links-restored", detail=self.scenario.fault_site)
-        else:
-            self.kit.injector.restore_power(hosts)
-            self._cut = []
-            self._event("power-restored", detail=", ".join(hosts))
+        self._fault.take_back()
         until = self.kit.clock.monotonic() + _REJOINS_WITHIN_S
         while (away := self._away_from(hosts)) and self.kit.clock.monotonic() < until:
             self._wait(0.5)
@@ -197,16 +181,6 @@ class Conductor:
             f"{node} of {name}" for (name, node), state in states.items() if node in hosts and state != "read-only"
         )
 
-    def _pull_the_plug(self) -> Future[None]:
-        hosts = [host.name for host in self.estate.hosts_at(self.scenario.fault_site)]
-        self._cut += hosts
-        cut = self.kit.injector.cut_power(hosts)
-        self._faulted_at = cut.first_wire_dropped_at
-        self._event("fault-begun", at=cut.first_wire_dropped_at, detail=", ".join(hosts))
-        self._event("fault-done", at=cut.last_init_killed_at)
-        self.kit.view.say(f"the plug of {self.scenario.fault_site} is pulled: {', '.join(hosts)}")
-        return self._pool.submit(self._prove, hosts)
-
     def _lose_headquarters(self, run: Future[RunEnd]) -> None:
         """Wait until the run waits for persons, take the place where they sit away, and have their deputies consent."""
         scenario, kit = self.scenario, self.kit
@@ -215,33 +189,9 @@ class Conductor:
         if gate is None or scenario.consent_at is None or kit.persons is None:
             return
         if scenario.also_lost is not None:
-            hosts = [host.name for host in self.estate.hosts_at(scenario.also_lost)]
-            self._cut += hosts
-            cut = kit.injector.cut_power(hosts)
-            self._event("also-lost", at=cut.first_wire_dropped_at, detail=", ".join(hosts))
-            kit.view.say(f"the plug of {scenario.also_lost} is pulled too: {', '.join(hosts)}")
-            silence = kit.injector.prove_silence(hosts, seconds=_ALSO_SILENT_S)
-            if not silence.proven:
-                raise SecondsiteError(f"{scenario.also_lost} is not silent after its power was cut")
-            self._event("also-lost-proven", detail=f"{_ALSO_SILENT_S} s without a packet or an answer")
+            self._fault.lose_as_well(scenario.also_lost)
         kit.persons.consent(gate, at=scenario.consent_at)
         self._event("deputies-answered", detail=f"{gate}, at {scenario.consent_at}")
-
-    def _prove(self, hosts: Sequence[str], *, prove: Callable[[], Silence] | None = None) -> None:
-        silence = prove() if prove is not None else self.kit.injector.prove_silence(hosts, seconds=_SILENCE_S)
-        self.kit.records.write(
-            "silence",
-            {
-                "hosts": list(silence.hosts),
-                "watched_from": silence.watched_from,
-                "watched_until": silence.watched_until,
-                "packets_heard": silence.packets_heard,
-                "answers": list(silence.answers),
-            },
-        )
-        if silence.proven:
-            self._event("fault-proven", detail=f"{_SILENCE_S} s without a packet or an answer")
-        self.kit.view.say("the cut is proven by silence" if silence.proven else "the cut is NOT proven")
 
     def _hold_at_secondary(self) -> None:
         seconds = self.scenario.sustained.total_seconds()
@@ -269,11 +219,12 @@ class Conductor:
     def _return_home(self) -> None:
         scenario, kit = self.scenario, self.kit
         kit.view.phase("Return")
-        hosts = list(self._cut)
-        kit.injector.restore_power(hosts)
-        self._cut = []
-        self._event("power-restored", detail=", ".join(hosts))
-        self._wait(2.0)  # long enough for the polls to see what the returned hosts try
+        if scenario.comes_back is ComesBack.A_DAY_LATER:
+            self._event("aged", detail=kit.replication.age(at=scenario.target))
+        if self._fault.keeps_hosts_dark:
+            self._fault.power_back()
+        # long enough for the polls to see what the returned hosts try
+        self._wait(2.0 if scenario.comes_back is ComesBack.AT_THE_END else _BACK_AGAIN_WATCHED_S)
         self._event("failback-started")
         back = self._pool.submit(kit.runs.run, scenario.return_runbook, origin=scenario.target, target=scenario.origin)
         ended = self._result(back)
@@ -289,7 +240,7 @@ class Conductor:
         self._event("final-read")
         self.kit.writability.stop()
         # what was lost becomes whole by itself where no runbook made sure of that, as one does at a return
-        within_s = _REJOINS_WITHIN_S if self.scenario.endured else 0.0
+        within_s = _REJOINS_WITHIN_S if self.scenario.endured or self.scenario.refused else 0.0
         self._require_steady("steady-again", phase="after", within_s=within_s)
         if self.scenario.begins_at is not None:
             self._move(origin=self.scenario.origin, target=self.scenario.begins_at)
@@ -306,7 +257,7 @@ class Conductor:
     def _clean_up(self) -> None:
         self._stop_instruments()
         left: list[str] = []
-        for undo in (self._let_go, self._power_on, self._join_links, self._lift):
+        for undo in (self._let_go, *self._fault.undoing(), self._lift):
             try:
                 undo()
             except SecondsiteError as error:
@@ -319,16 +270,6 @@ class Conductor:
     def _let_go(self) -> None:
         if self.scenario.hold is not None and self.kit.replication.held():
             self.kit.replication.let_go(self.scenario.hold, at=self.scenario.target)
-
-    def _power_on(self) -> None:
-        if self._cut:
-            self.kit.injector.restore_power(self._cut)
-            self._cut = []
-
-    def _join_links(self) -> None:
-        if self._apart is not None:
-            self.kit.injector.repair_links(self._apart)
-            self._apart = None
 
     def _lift(self) -> None:
         if self.kit.isolation.in_force():

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ConfigError, Problem, UsageError
 from ..estate.inventory.load import sentence
-from ..estate.model import Estate, SiteName, WorkloadName
+from ..estate.model import Estate, HostName, SiteName, WorkloadName
 from ..estate.schema.load import DURATION_HINT, Duration, Name, Text
 from ..estate.strict.load import Document, read_document, step_into
-from .model import ExerciseKind, FaultKind, Scenario, TrafficShape
+from .model import ComesBack, ExerciseKind, FaultKind, Scenario, TrafficShape
 from .rules import reasons_not_to_drill
 
 
@@ -46,8 +46,23 @@ class ScenarioDocument(_Document):
         description="Instead of runbooks and a hold: operations are at the target, bear the loss of the origin, and"
         " customers are served again within this time.",
     )
-    fault: Literal["cut-power", "cut-link"] = Field(
-        description="What is injected: the power of all the site's hosts, or all its links. The estate must permit it."
+    fault: Literal["cut-power", "cut-link", "cut-link-inward", "stop-etcd", "cut-controller"] = Field(
+        description="What is injected: the power of all the site's hosts, all its links or what comes in over them, the"
+        " quorum's members on fault_hosts, or the controller's wire. The estate must permit it."
+    )
+    fault_hosts: list[Name] = Field(default_factory=list, description="The hosts of stop-etcd.")
+    together_with: Name | None = Field(
+        default=None, description="A site that loses its power in the same instant; both get it back once it is proven."
+    )
+    writers_may_stop: bool = Field(
+        default=False, description="Where it is endured: nobody can go on writing while the fault lasts."
+    )
+    comes_back: Literal["at-the-end", "while-promoting", "once-promoted", "a-day-later"] = Field(
+        default="at-the-end", description="When the power of a site that failed over comes back."
+    )
+    lying_fence: Name | None = Field(
+        default=None,
+        description="A carrier whose isolation answers success and drops nothing: the failover must be refused.",
     )
     lasts: Duration | None = Field(default=None, description="How long the fault lasts at least, where it is endured.")
     fault_site: Name = Field(description="The site it is injected at.")
@@ -146,6 +161,11 @@ def _scenario(parsed: ScenarioDocument, document: Document) -> Scenario:
             fault_site=SiteName(parsed.fault_site),
             consent_at=SiteName(parsed.consent_at) if parsed.consent_at else None,
             also_lost=SiteName(parsed.also_lost) if parsed.also_lost else None,
+            comes_back=ComesBack(parsed.comes_back),
+            fault_hosts=tuple(HostName(host) for host in parsed.fault_hosts),
+            together_with=SiteName(parsed.together_with) if parsed.together_with else None,
+            writers_may_stop=parsed.writers_may_stop,
+            lying_fence=HostName(parsed.lying_fence) if parsed.lying_fence else None,
             hold=WorkloadName(parsed.hold) if parsed.hold else None,
             hold_for=parsed.hold_for or dt.timedelta(0),
             traffic=TrafficShape(**parsed.traffic.model_dump()),

@@ -6,7 +6,7 @@ import datetime as dt
 import enum
 from dataclasses import dataclass, replace
 
-from ..estate.model import SiteName, WorkloadName
+from ..estate.model import HostName, SiteName, WorkloadName
 
 
 class ExerciseKind(enum.Enum):
@@ -22,6 +22,23 @@ class FaultKind(enum.Enum):
     CUT_POWER = "cut-power"
     CUT_LINK = "cut-link"
     """Every link of the site, all at once: its hosts live on, and nobody but who manages them reaches them."""
+    CUT_LINK_INWARD = "cut-link-inward"
+    """One direction of every link of the site: what it sends arrives, and nothing comes in."""
+    STOP_ETCD = "stop-etcd"
+    """The members of the quorum on the hosts named, and nothing else of these hosts."""
+    CUT_CONTROLLER = "cut-controller"
+    """The controller's only wire: it reaches no host, and no host misses it."""
+
+
+class ComesBack(enum.Enum):
+    """When the power of a site that failed over comes back."""
+
+    AT_THE_END = "at-the-end"
+    WHILE_PROMOTING = "while-promoting"
+    """As soon as consent is given: its hosts boot while the other site is promoted."""
+    ONCE_PROMOTED = "once-promoted"
+    A_DAY_LATER = "a-day-later"
+    """Once the new primary keeps nothing any more that the old one could catch up with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +68,12 @@ class Scenario:
 
     A scenario that is ``endured`` has no runbook: the origin is lost, operations are at the target and must stay
     there, and customers must be served again within ``resumes_within`` without anybody's help. The fault lasts at
-    least ``lasts``, if that is given.
+    least ``lasts``, if that is given. ``fault_hosts`` are those of a fault at single hosts; ``together_with`` is a
+    site that loses its power in the same instant, and both get it back as soon as the loss is proven;
+    ``writers_may_stop`` says that nobody can be asked to go on writing meanwhile.
+
+    ``lying_fence`` is a carrier whose isolation answers success and drops nothing: the failover must be refused, and
+    the origin serves again when its power is back.
     """
 
     name: str
@@ -75,18 +97,36 @@ class Scenario:
     begins_at: SiteName | None = None
     consent_at: SiteName | None = None
     also_lost: SiteName | None = None
+    comes_back: ComesBack = ComesBack.AT_THE_END
+    fault_hosts: tuple[HostName, ...] = ()
+    together_with: SiteName | None = None
+    writers_may_stop: bool = False
+    lying_fence: HostName | None = None
 
     def __post_init__(self) -> None:
         """Refuse a scenario that can't be meant."""
         if self.origin == self.target:
             raise ValueError(f"origin and target are both {self.origin}")
         self._require_an_answer()
+        self._require_one_thing_at_a_time()
         if self.warm_up + self.hold_for + max(self.sustained, self.lasts) >= self.maximum:
             raise ValueError("warm_up, hold and sustained (or lasts) together exceed the maximum duration")
         if self.also_lost is not None and self.consent_at is None:
             raise ValueError("also_lost loses its power while the run waits for consent, so consent_at must be given")
         if self.consent_at in (self.origin, self.also_lost) and self.consent_at is not None:
             raise ValueError(f"nobody can consent at {self.consent_at}, which is lost")
+
+    @property
+    def refused(self) -> bool:
+        """Whether the failover must be refused."""
+        return self.lying_fence is not None
+
+    @property
+    def sites_without_power(self) -> tuple[SiteName, ...]:
+        """The sites whose plug is pulled by the fault itself."""
+        if self.fault is not FaultKind.CUT_POWER:
+            return ()
+        return (self.fault_site, self.together_with) if self.together_with is not None else (self.fault_site,)
 
     @property
     def endured(self) -> bool:
@@ -100,6 +140,8 @@ class Scenario:
 
     def _require_an_answer(self) -> None:
         answers = {"runbook": self.runbook, "return_runbook": self.return_runbook, "hold": self.hold}
+        if self.refused:
+            answers = {"runbook": self.runbook}
         if self.endured and (given := [name for name, value in answers.items() if value]):
             raise ValueError(f"what is endured (resumes_within) has no {given[0]}")
         if not self.endured and (missing := [name for name, value in answers.items() if not value]):
@@ -113,12 +155,30 @@ class Scenario:
         if self.endured and self.fault_site != self.origin:
             raise ValueError(f"fault_site is {self.fault_site}: what is endured is the loss of the origin")
 
+    def _require_one_thing_at_a_time(self) -> None:
+        if bool(self.fault_hosts) != (self.fault is FaultKind.STOP_ETCD):
+            raise ValueError("fault_hosts names the hosts for stop-etcd, and only for that")
+        if not self.endured and (self.together_with is not None or self.writers_may_stop):
+            raise ValueError("together_with and writers_may_stop are for what is endured (resumes_within)")
+        if self.together_with is not None and (
+            self.fault is not FaultKind.CUT_POWER or self.together_with == self.fault_site
+        ):
+            raise ValueError("together_with is another site that loses its power with the first")
+        if self.endured and (self.comes_back is not ComesBack.AT_THE_END or self.refused):
+            raise ValueError("comes_back and lying_fence are for a failover, and here nothing fails over")
+        if self.refused and (self.comes_back is not ComesBack.AT_THE_END or self.hold or self.return_runbook):
+            raise ValueError("what is refused (lying_fence) has no hold and no return")
+        if self.consent_at is not None and (self.refused or self.comes_back is not ComesBack.AT_THE_END):
+            raise ValueError("consent_at goes with neither lying_fence nor comes_back")
+
     def directed(self, *, origin: SiteName, target: SiteName) -> Scenario:
         """Return the same scenario from one site to another: what it does to its origin, it does to that one.
 
         Raises:
             ValueError: both are the same site.
         """
+        if self.fault_hosts or self.together_with is not None:
+            raise ValueError(f"{self.name} names what it breaks, so there is no other direction")
         swapped = {self.origin: origin, self.target: target}
         return replace(
             self,

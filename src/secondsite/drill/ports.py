@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..estate.model import HostName, SiteName, WorkloadName
-from .model import TrafficShape
+from .model import FaultKind, TrafficShape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,15 @@ class LinksCut:
     carriers: tuple[str, ...]
     first_wire_dropped_at: float
     last_wire_dropped_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultBegun:
+    """What an injector did to the targets: instants are seconds on the machine's monotonic clock."""
+
+    targets: tuple[str, ...]
+    first_at: float
+    last_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +81,26 @@ class Injector(Protocol):
 
     def repair_links(self, site: str) -> None:
         """Join the wires again; return when every carrier is heard at the site."""
+        ...
+
+    def begin(self, fault: FaultKind, targets: Sequence[str]) -> FaultBegun:
+        """Bring about a fault that cuts neither power nor whole links: at a site, at hosts, or at the controller."""
+        ...
+
+    def prove(self, fault: FaultKind, targets: Sequence[str], *, seconds: float) -> Silence:
+        """Look and listen for what the fault must have silenced."""
+        ...
+
+    def end(self, fault: FaultKind, targets: Sequence[str]) -> None:
+        """Take the fault back; return when what it silenced is heard again."""
+        ...
+
+    def begin_lying(self, carrier: str) -> None:
+        """Let the carrier's isolation answer success and drop nothing."""
+        ...
+
+    def end_lying(self, carrier: str) -> None:
+        """Let it drop again what it was told to."""
         ...
 
     def leftovers(self) -> tuple[str, ...]:
@@ -223,6 +252,14 @@ class Replication(Protocol):
         """Name every hold in force."""
         ...
 
+    def age(self, *, at: SiteName) -> str:
+        """Let the databases at ``at`` keep nothing that a primary lost a day ago could catch up with; say what is kept.
+
+        Raises:
+            SecondsiteError: they still keep it, so a day can't be stood in for.
+        """
+        ...
+
     def final_read(self, workload: WorkloadName) -> FinalRead:
         """Read every id on the single writer.
 
@@ -253,6 +290,10 @@ class Runs(Protocol):
 
     def move(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
         """Carry a run to its end that is no part of what is measured, and say how it ended."""
+        ...
+
+    def reached(self, event: str) -> bool:
+        """Say whether the run in flight has come to where this instant of the disruption is marked."""
         ...
 
     def waits_at(self) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..estate.model import Estate, SiteKind
-from .model import Scenario
+from .model import ComesBack, FaultKind, Scenario
 from .ports import CheckResult
 
 _CAUSES_TOLD, _CHECKS_NAMED, _WORDS_SHOWN = 5, 3, 200
@@ -30,6 +30,29 @@ def mark_of(step: str) -> str | None:
     if step in MARKS:
         return MARKS[step]
     return next((event for prefix, event in MARKS_BY_PREFIX.items() if step.startswith(prefix)), None)
+
+
+def targets_of(scenario: Scenario) -> tuple[str, ...]:
+    """Name what an injector is to break where it cuts neither power nor whole links."""
+    match scenario.fault:
+        case FaultKind.STOP_ETCD:
+            return scenario.fault_hosts
+        case FaultKind.CUT_CONTROLLER:
+            return ("the controller",)
+        case _:
+            return (scenario.fault_site,)
+
+
+def names_to_prove(scenario: Scenario, estate: Estate) -> tuple[str, ...]:
+    """Name everything that must fall silent for the fault to be proven."""
+    match scenario.fault:
+        case FaultKind.STOP_ETCD:
+            return tuple(f"etcd of {host}" for host in scenario.fault_hosts)
+        case FaultKind.CUT_CONTROLLER:
+            return targets_of(scenario)
+        case _:
+            sites = scenario.sites_without_power or (scenario.fault_site,)
+            return tuple(host.name for site in sites for host in estate.hosts_at(site))
 
 
 def reasons_not_steady(results: Sequence[CheckResult]) -> Iterator[str]:
@@ -59,9 +82,28 @@ def reasons_not_to_drill(scenario: Scenario, estate: Estate) -> Iterator[str]:
     yield from _reasons_about_sites(scenario, estate)
     yield from _reasons_about_consent(scenario, estate)
     yield from _reasons_about_hold(scenario, estate)
-    if scenario.fault.value not in estate.injections:
-        yield f"the estate does not permit the injection {scenario.fault.value}"
+    wanted = [scenario.fault.value]
+    wanted += ["lying-fence"] if scenario.refused else []
+    wanted += ["age-primary"] if scenario.comes_back is ComesBack.A_DAY_LATER else []
+    for injection in wanted:
+        if injection not in estate.injections:
+            yield f"the estate does not permit the injection {injection}"
+    yield from _reasons_about_hosts(scenario, estate)
     yield from _reasons_about_terms(scenario, estate)
+
+
+def _reasons_about_hosts(scenario: Scenario, estate: Estate) -> Iterator[str]:
+    for name in scenario.fault_hosts:
+        host = estate.hosts.get(name)
+        if host is None or "etcd" not in host.groups:
+            yield f"fault_hosts names {name}, which is no member of the quorum (group etcd)"
+    carrier = estate.hosts.get(scenario.lying_fence) if scenario.lying_fence is not None else None
+    if scenario.lying_fence is not None and (
+        carrier is None or estate.sites[carrier.site].kind is not SiteKind.CARRIER
+    ):
+        yield f"lying_fence is {scenario.lying_fence}, which is no carrier of this estate"
+    if scenario.together_with is not None and scenario.together_with not in estate.sites:
+        yield f"together_with is {scenario.together_with}, which the estate does not have"
 
 
 def _reasons_about_hold(scenario: Scenario, estate: Estate) -> Iterator[str]:

@@ -11,7 +11,18 @@ from typing import TypeVar
 from .model import CONTROL, Estate, Firewall, Flow, HostName, Link, SiteKind, SiteName, Workload, Zone
 from .routing.rules import tunnel_links
 
-INJECTIONS = frozenset({"cut-power", "cut-link", "hold-replication"})
+INJECTIONS = frozenset(
+    {
+        "cut-power",
+        "cut-link",
+        "cut-link-inward",
+        "stop-etcd",
+        "cut-controller",
+        "lying-fence",
+        "age-primary",
+        "hold-replication",
+    }
+)
 ADAPTERS = frozenset({"patroni", "store"})
 SHORTEST_SILENCE = dt.timedelta(milliseconds=500)
 LONGEST_SILENCE = dt.timedelta(minutes=5)

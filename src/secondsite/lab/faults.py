@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..drill.ports import LinksCut, PowerCut, Silence
+from ..drill.model import FaultKind
+from ..drill.ports import FaultBegun, LinksCut, PowerCut, Silence
 from ..errors import ActionError, Effect, UsageError
-from . import boot, listen, machines, netns, processes, wires
+from . import boot, listen, machines, netns, partial, processes, wires
 from .load import load_topology
 from .model import (
     DUCT_CUT,
@@ -72,7 +73,7 @@ class LabInjector:
                 host.name: str(address.ip) for host in chosen for address in list(host.addresses.values())[:1]
             }
         names = tuple(host.name for host in chosen)
-        return listen.watch(self._settings, names, legs, seconds=seconds, pings=pings)
+        return listen.watch(self._settings, names, legs, seconds=seconds, how=listen.How(pings=pings))
 
     def restore_power(self, hosts: Sequence[str]) -> None:
         """Join the wires again and start the machines on the disks as the cut left them; all answer SSH then."""
@@ -99,7 +100,9 @@ class LabInjector:
     def prove_link_silence(self, carrier: str, site: str, *, seconds: float) -> Silence:
         """Listen for any frame of the carrier's leg on the site's network, and ask it by ARP."""
         leg = self._leg(carrier, site)
-        return listen.watch(self._settings, (f"{carrier} {site}",), [leg], seconds=seconds, pings={}, by_address=False)
+        return listen.watch(
+            self._settings, (f"{carrier} {site}",), [leg], seconds=seconds, how=listen.How(by_address=False)
+        )
 
     def repair_link(self, carrier: str, site: str) -> None:
         """Join the wire again; return when the carrier's leg is heard at the site.
@@ -133,7 +136,7 @@ class LabInjector:
                 host.name: str(address.ip) for host in hosts for address in list(host.addresses.values())[:1]
             }
         names = tuple(host.name for host in hosts)
-        return listen.watch(self._settings, names, legs, seconds=seconds, pings=pings, by_address=False)
+        return listen.watch(self._settings, names, legs, seconds=seconds, how=listen.How(pings=pings, by_address=False))
 
     def repair_links(self, site: str) -> None:
         """Join the wires of all carriers to the site again; return when each is heard there.
@@ -158,7 +161,7 @@ class LabInjector:
     def prove_duct_silence(self, duct: str, *, seconds: float) -> Silence:
         """Listen for any frame of the carriers' legs on the links in the duct, and ask them by ARP."""
         legs = [self._leg(link.carrier, link.site) for link in self._lying_in(duct)]
-        return listen.watch(self._settings, (duct,), legs, seconds=seconds, pings={}, by_address=False)
+        return listen.watch(self._settings, (duct,), legs, seconds=seconds, how=listen.How(by_address=False))
 
     def repair_duct(self, duct: str) -> None:
         """Join the wires of all links in the duct again; return when each carrier is heard.
@@ -219,6 +222,26 @@ class LabInjector:
                     next_step="secondsite lab status",
                 )  # fmt: skip
         end_faults(self._settings, kind, [target])
+
+    def begin(self, fault: FaultKind, targets: Sequence[str]) -> FaultBegun:
+        """Bring about a fault that leaves hosts powered and links joined."""
+        return partial.begin(self._settings, _standing(self._settings), fault, targets)
+
+    def prove(self, fault: FaultKind, targets: Sequence[str], *, seconds: float) -> Silence:
+        """Look and listen for what the fault must have silenced."""
+        return partial.prove(self._settings, _standing(self._settings), fault, targets, seconds=seconds)
+
+    def end(self, fault: FaultKind, targets: Sequence[str]) -> None:
+        """Take the fault back; return when what it silenced is heard again."""
+        partial.end(self._settings, _standing(self._settings), fault, targets)
+
+    def begin_lying(self, carrier: str) -> None:
+        """Let the carrier's isolation answer success and drop nothing."""
+        partial.begin_lying(self._settings, _standing(self._settings), carrier)
+
+    def end_lying(self, carrier: str) -> None:
+        """Let it drop again what it was told to."""
+        partial.end_lying(self._settings, carrier)
 
     def leftovers(self) -> tuple[str, ...]:
         """Name every injected fault that is still in force, and every wire that is down without one."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import ipaddress
 import select
 import socket
 import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..drill.ports import Silence
 from ..errors import MeasurementError
@@ -53,15 +54,21 @@ def suspects(legs: Iterable[Wire], *, by_address: bool) -> Suspects:
     )
 
 
-def watch(
-    settings: LabSettings,
-    names: tuple[str, ...],
-    legs: Iterable[Wire],
-    *,
-    seconds: float,
-    pings: Mapping[str, Mapping[str, str]],
-    by_address: bool = True,
-) -> Silence:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """How silence is watched for.
+
+    ``pings`` are, for each namespace to ask from, the addresses to ask, by name; ``by_address`` says whether the
+    silent ones' IP addresses count too, wherever a router carries them; ``ears`` are namespaces to listen in instead of
+    the wires' own.
+    """
+
+    pings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    by_address: bool = True
+    ears: Sequence[str] = ()
+
+
+def watch(settings: LabSettings, names: tuple[str, ...], legs: Iterable[Wire], *, seconds: float, how: How) -> Silence:
     """Listen on all wires for the legs' owners while asking them by ARP and by ping; return what came.
 
     Args:
@@ -69,20 +76,21 @@ def watch(
         names: What to call the silent ones in the proof.
         legs: Their wires.
         seconds: How long to listen.
-        pings: For each namespace to ask from, the addresses to ask, by name.
-        by_address: Whether their IP addresses count too, wherever a router carries them.
+        how: From where, and whom.
 
     Raises:
         MeasurementError: the listener missed frames, or heard nothing at all, not even our own questions.
     """
     chosen = list(legs)
-    wanted = suspects(chosen, by_address=by_address)
-    with listener(settings, wanted) as ear, ThreadPoolExecutor(max_workers=1) as asking:
+    wanted = suspects(chosen, by_address=how.by_address)
+    with contextlib.ExitStack() as stack:
+        asking = stack.enter_context(ThreadPoolExecutor(max_workers=1))
+        open_ears = [stack.enter_context(listener(place, wanted)) for place in how.ears or (settings.wires,)]
         begun = time.monotonic()
-        answers = asking.submit(_ping_all, settings, pings)
-        heard, others = _count(settings, ear, chosen, wanted, until=begun + seconds)
+        answers = asking.submit(_ping_all, settings, how.pings)
+        heard, others = _count(settings, open_ears, chosen, wanted, until=begun + seconds)
         ended = time.monotonic()
-        missed = struct.unpack("II", ear.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
+        missed = sum(struct.unpack("II", ear.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1] for ear in open_ears)
     if missed and not heard:
         raise MeasurementError(f"the listener missed {missed} frames, so silence is not proven")
     if not others:
@@ -95,17 +103,17 @@ def watch(
 def hears(settings: LabSettings, leg: Wire, *, within_s: float) -> bool:
     """Say whether the owner of a leg answers an ARP question on its network in time."""
     wanted = suspects([leg], by_address=False)
-    with listener(settings, wanted) as ear:
+    with listener(settings.wires, wanted) as ear:
         until = time.monotonic() + within_s
         while time.monotonic() < until:
-            heard, _ = _count(settings, ear, [leg], wanted, until=min(until, time.monotonic() + _ASK_EVERY_S))
+            heard, _ = _count(settings, [ear], [leg], wanted, until=min(until, time.monotonic() + _ASK_EVERY_S))
             if heard:
                 return True
     return False
 
 
-def listener(settings: LabSettings, wanted: Suspects) -> socket.socket:
-    """Return a socket on every port of every bridge of the lab; it hears the suspects, and all ARP.
+def listener(namespace: str, wanted: Suspects) -> socket.socket:
+    """Return a socket on every interface of a namespace; it hears the suspects, and all ARP.
 
     The kernel picks the frames, so that customers' traffic on a busy machine cannot drown one of them.
     """
@@ -119,7 +127,7 @@ def listener(settings: LabSettings, wanted: Suspects) -> socket.socket:
         ear.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", length, ctypes.addressof(held)))
         return ear
 
-    return netns.in_namespace(netns.path_of(settings.wires), make)
+    return netns.in_namespace(netns.path_of(namespace), make)
 
 
 def frame_filter(wanted: Suspects) -> Iterator[bytes]:
@@ -144,7 +152,7 @@ def _bpf(code: int, value: int, *, then: int = 0) -> bytes:
 
 
 def _count(
-    settings: LabSettings, ear: socket.socket, legs: list[Wire], wanted: Suspects, *, until: float
+    settings: LabSettings, ears: Sequence[socket.socket], legs: list[Wire], wanted: Suspects, *, until: float
 ) -> tuple[int, int]:
     heard = others = 0
     ask_at = 0.0
@@ -152,7 +160,7 @@ def _count(
         if now >= ask_at:
             _ask_by_arp(settings, legs)
             ask_at = now + _ASK_EVERY_S
-        if select.select([ear], [], [], min(_ASK_EVERY_S, until - now))[0]:
+        for ear in select.select(ears, [], [], min(_ASK_EVERY_S, until - now))[0]:
             frame = ear.recv(64)
             if wanted.sent(frame):
                 heard += 1

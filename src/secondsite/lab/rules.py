@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from ..errors import UsageError
 from .model import (
+    CONTROLLER_CUT,
     DUCT_CUT,
     LAID_ASTRAY,
     LINK_CUT,
@@ -216,6 +217,9 @@ def ends_held_down(topology: Topology, faults: Iterable[FaultInForce]) -> Mappin
                 legs = tuple(
                     leg_of(topology, link.carrier, link.site) for link in links_in(topology, fault.target, all_faults)
                 )
+            case kind if kind == CONTROLLER_CUT:
+                held[CONTROL_WIRE] = fault
+                legs = ()
             case _:
                 legs = ()
         held |= {leg.outer_name: fault for leg in legs}

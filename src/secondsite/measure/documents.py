@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from .fields import Fields, Malformed
-from .model import Approvals, Arm, Clocks, Consent, Promised, PromisedWorkload, ServiceLevel, Silence
+from .model import (
+    A_DAY_LATER,
+    AT_THE_END,
+    ONCE_PROMOTED,
+    WHILE_PROMOTING,
+    Approvals,
+    Arm,
+    Clocks,
+    Consent,
+    Promised,
+    PromisedWorkload,
+    ServiceLevel,
+    Silence,
+)
 
 LONGEST_SUSTAINED = 24 * 3600
 _JUDGED = frozenset(
@@ -22,6 +35,9 @@ _JUDGED = frozenset(
         "service_level",
         "endured",
         "resumes_within_s",
+        "writers_may_stop",
+        "refused",
+        "comes_back",
     }
 )
 
@@ -66,6 +82,11 @@ def _service_level(fields: Fields) -> ServiceLevel:
     return level
 
 
+def _is(fields: Fields, name: str) -> bool:
+    """Read what older evidence does not say, and then is not so."""
+    return fields.truth(name) if name in fields.all else False
+
+
 def parse_promised(value: object) -> Promised:
     """Return what was pinned before the start; a promise that can't be meant is refused."""
     fields = Fields(value)
@@ -85,12 +106,21 @@ def parse_promised(value: object) -> Promised:
         nodes=fields.text_map("nodes"),
         workloads=workloads,
         service_level=_service_level(Fields(fields.all.get("service_level"))),
-        endured=fields.truth("endured") if "endured" in fields.all else False,
+        endured=_is(fields, "endured"),
+        writers_may_stop=_is(fields, "writers_may_stop"),
+        refused=_is(fields, "refused"),
+        comes_back=fields.text("comes_back") if "comes_back" in fields.all else AT_THE_END,
         resumes_within=fields.number_or_none("resumes_within_s"),
         shown={key: item for key, item in fields.all.items() if key not in _JUDGED},
     )
     if promised.endured and (promised.resumes_within is None or promised.resumes_within <= 0 or promised.returns):
         raise Malformed("what is endured needs resumes_within_s > 0, and nothing returns")
+    if promised.refused and (promised.endured or promised.returns):
+        raise Malformed("what is refused is not endured, and nothing returns")
+    if promised.writers_may_stop and not promised.endured:
+        raise Malformed("writers_may_stop is for what is endured")
+    if promised.comes_back not in {AT_THE_END, WHILE_PROMOTING, ONCE_PROMOTED, A_DAY_LATER}:
+        raise Malformed(f"comes_back is {promised.comes_back!r:.80}")
     if promised.origin == promised.target:
         raise Malformed(f"origin and target are both {promised.origin!r:.80}")
     return promised

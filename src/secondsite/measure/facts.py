@@ -60,17 +60,24 @@ def worst(statuses: Sequence[Status]) -> Status:
     return Status.NOT_MEASURED if Status.NOT_MEASURED in statuses or not statuses else Status.SATISFIED
 
 
+def resumption_counts_from(promised: Promised, milestones: Milestones) -> Instant | None:
+    """Return since when customers must be served again: the fault, or its end where nobody can serve before."""
+    if promised.refused or promised.writers_may_stop:
+        return milestones.fault_ended
+    return milestones.fault_begun
+
+
 def restorations(records: Records, promised: Promised, milestones: Milestones) -> Mapping[Arm, Restoration]:
     """Return, per arm, when the target restored service; an arm without a fault instant has no entry."""
-    fault = milestones.fault_begun
-    if fault is None or records.requests is None:
+    since = resumption_counts_from(promised, milestones)
+    if since is None or records.requests is None:
         return {}
     return {
         arm: find_restoration(
             [request for request in records.requests if request.arm is arm],
             promised,
-            site=promised.target,
-            since=fault,
+            site=promised.serves_at,
+            since=since,
             until=milestones.failback_started,
             seconds=promised.service_level.sustained,
         )
@@ -173,7 +180,9 @@ def is_fault_proven(records: Records, promised: Promised, milestones: Milestones
     if not watched or not promised.fault_hosts or not set(promised.fault_hosts) <= set(silence.hosts):
         return None
     cut = frozenset(promised.fault_hosts)
-    served = answers_of(records.requests, cut, after=silence.watched_from, milestones=milestones)
+    ended = milestones.fault_ended
+    meanwhile = [request for request in records.requests if ended is None or request.t0 < ended]
+    served = answers_of(meanwhile, cut, after=silence.watched_from, milestones=milestones)
     return silence.packets_heard == 0 and not silence.answers and not served
 
 
@@ -191,9 +200,10 @@ def find_fencing(records: Records, promised: Promised, milestones: Milestones) -
     if not fences or records.requests is None or not words <= set(FENCING_WORDS):
         return "unknown"
     fenced = Instant(max(event.t for event in fences))
+    outbound_requests = [r for r in records.requests if milestones.fault_ended is None or r.t0 < milestones.fault_ended]
     origin = frozenset(node for node, site in promised.nodes.items() if site == promised.origin)
     too_late = any(event.event == "writable" and event.t < fenced for event in outbound)
-    if "failed" in words or too_late or answers_of(records.requests, origin, after=fenced, milestones=milestones):
+    if "failed" in words or too_late or answers_of(outbound_requests, origin, after=fenced, milestones=milestones):
         return "failed"
     return "confirmed" if words == {"confirmed"} else "unknown"
 

@@ -83,7 +83,7 @@ def marker_restoration(
 
 def _kept_by(request: Request, promised: Promised) -> bool:
     in_time = request.t1 - request.t0 <= LONGEST_ANSWER
-    return in_time and request.outcome is Outcome.OK and promised.nodes.get(request.db or "") == promised.target
+    return in_time and request.outcome is Outcome.OK and promised.nodes.get(request.db or "") == promised.serves_at
 
 
 def reason_to_doubt(records: Records, workload: PromisedWorkload) -> str:

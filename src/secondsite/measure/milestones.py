@@ -33,6 +33,8 @@ class Milestones:
     restored_verified: Instant | None = None
     sustained: Instant | None = None
     power_restored: Instant | None = None
+    fault_ended: Instant | None = None
+    aged: Instant | None = None
     failback_started: Instant | None = None
     failback_done: Instant | None = None
     traffic_stopped: Instant | None = None
@@ -55,6 +57,7 @@ _ORDER = (
     ("approved", "writable"),
     ("writable", "failback_started"),
     ("fault_begun", "power_restored"),
+    ("fault_begun", "fault_ended"),
     ("failback_started", "failback_done"),
     ("fault_begun", "traffic_stopped"),
 )

@@ -236,6 +236,15 @@ class Approvals:
     consents: tuple[Consent, ...]
 
 
+AT_THE_END, WHILE_PROMOTING, ONCE_PROMOTED, A_DAY_LATER = (
+    "at-the-end",
+    "while-promoting",
+    "once-promoted",
+    "a-day-later",
+)
+"""When the power of a lost origin comes back."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromisedWorkload:
     """One workload's objectives, pinned before the start. ``rpo`` None: loss of this one is not judged."""
@@ -268,7 +277,8 @@ class Promised:
     """What the drill set out to show, pinned before the start. ``shown`` holds what only reports print.
 
     ``endured``: the origin is lost, nothing fails over, and the target must serve again within ``resumes_within``
-    seconds of the fault.
+    seconds of the fault; of its end, where ``writers_may_stop`` while it lasts. ``refused``: the failover must be
+    refused, and the origin serves again. ``comes_back`` says when a lost origin's power comes back.
     """
 
     drill: str
@@ -284,7 +294,20 @@ class Promised:
     service_level: ServiceLevel
     endured: bool = False
     resumes_within: float | None = None
+    writers_may_stop: bool = False
+    refused: bool = False
+    comes_back: str = AT_THE_END
     shown: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def fails_over(self) -> bool:
+        """Whether the target is to become the one that serves."""
+        return not self.endured and not self.refused
+
+    @property
+    def serves_at(self) -> str:
+        """The site that must serve customers after the fault."""
+        return self.origin if self.refused else self.target
 
     def arm_writers(self, arm: Arm) -> tuple[PromisedWorkload, ...]:
         """Return the workloads of an arm that have a database of their own."""

@@ -119,7 +119,7 @@ def find_gaps(requests: Sequence[Request] | None, *, begin: Instant | None, end:
 def served_ratio(requests: Sequence[Request], promised: Promised, *, begin: Instant, end: Instant) -> float | None:
     """Return the ratio of the main arm's requests due in [begin, end) that the target served well; None if none was."""
     due = [request for request in requests if request.arm is Arm.MAIN and begin <= request.t0 < end]
-    return len(good_requests(due, promised.target, promised)) / len(due) if due else None
+    return len(good_requests(due, promised.serves_at, promised)) / len(due) if due else None
 
 
 def answers_of(

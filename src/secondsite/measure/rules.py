@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
+from .endings import (
+    fence_was_refuted,
+    kept_writing,
+    nothing_was_promoted,
+    old_primary_came_back,
+    resumed_in_time,
+    served_again,
+)
 from .facts import Facts, worst
 from .milestones import between
-from .model import Arm, CheckState, ObjectiveResult, Phase, RuleResult, Status, StepOutcome, Verdict, Writability
+from .model import (
+    AT_THE_END,
+    Arm,
+    CheckState,
+    ObjectiveResult,
+    Phase,
+    RuleResult,
+    Status,
+    StepOutcome,
+    Verdict,
+)
 from .restoration import served_ratio
-
-NOT_MEASURED = "not measured"
-Rule = Callable[[Facts], RuleResult]
-
-
-def seconds(value: float | None) -> str:
-    """Return a duration as it is printed; None is *not measured*."""
-    return NOT_MEASURED if value is None else f"{value:.3f} s"
-
-
-def promised_seconds(value: float | None) -> str:
-    """Return a promised duration, without digits nobody promised."""
-    return "no stated limit" if value is None else f"{value:g} s"
-
-
-def status_of(satisfied: bool | None) -> Status:  # noqa: FBT001  the fact itself
-    """Turn a fact that may be missing into a status."""
-    if satisfied is None:
-        return Status.NOT_MEASURED
-    return Status.SATISFIED if satisfied else Status.NOT_SATISFIED
+from .wording import NOT_MEASURED, Rule, not_restored, not_watched, promised_seconds, seconds, status_of
 
 
 def records_are_readable(facts: Facts) -> RuleResult:
@@ -154,83 +153,10 @@ def fencing_held(facts: Facts) -> RuleResult:
     )
 
 
-def _not_watched(facts: Facts) -> str:
-    return f"not watched: {'; '.join(facts.unwatched)}"[:200]
-
-
-def nothing_was_promoted(facts: Facts) -> RuleResult:
-    """What is endured is endured where it is: nobody else may have become a writer at any time."""
-    polls = facts.records.writability
-    elsewhere = {
-        f"{poll.node} of {poll.workload}"
-        for poll in polls or ()
-        if poll.state is Writability.WRITABLE and facts.promised.nodes.get(poll.node) != facts.promised.target
-    }
-    return RuleResult(
-        id="nothing-promoted",
-        claim=f"Nothing was promoted: whoever could write was at {facts.promised.target} all the time",
-        status=status_of(False if elsewhere else True if polls and not facts.unwatched else None),
-        saw=f"writable elsewhere: {', '.join(sorted(elsewhere))}"[:200]
-        if elsewhere
-        else _not_watched(facts)
-        if facts.unwatched
-        else f"{len(polls)} polls, none of them"
-        if polls
-        else NOT_MEASURED,
-        expected="no poll that found a writer elsewhere",
-    )
-
-
-def kept_writing(facts: Facts) -> RuleResult:
-    """What is lost elsewhere is no reason to stop: who could write before the fault must go on being able to."""
-    begin, end = facts.milestones.fault_begun, facts.milestones.traffic_stopped
-    polls = [poll for poll in facts.records.writability or () if begin is not None and poll.began >= begin]
-    polls = [poll for poll in polls if end is not None and poll.t <= end]
-    mine = [poll for poll in polls if facts.promised.nodes.get(poll.node) == facts.promised.target]
-    stopped = {
-        f"{poll.node} of {poll.workload} was {poll.state.value}"
-        for poll in mine
-        if poll.state in {Writability.READ_ONLY, Writability.DOWN}
-    }
-    seen = {(poll.node, poll.workload) for poll in mine if poll.state is Writability.WRITABLE}
-    return RuleResult(
-        id="kept-writing",
-        claim=f"Whoever could write at {facts.promised.target} never lost the right to, from the fault to the end",
-        status=status_of(False if stopped else True if seen and not facts.unwatched else None),
-        saw="; ".join(sorted(stopped))[:200]
-        if stopped
-        else _not_watched(facts)
-        if facts.unwatched
-        else f"{len(mine)} polls of {len(seen)} writers"
-        if seen
-        else NOT_MEASURED,
-        expected="no poll that found one of them read-only or down",
-    )
-
-
-def resumed_in_time(facts: Facts) -> RuleResult:
-    """Nobody helps: what the loss of a copy keeps from customers must come back by itself, and soon."""
-    restoration, limit = facts.restorations.get(Arm.MAIN), facts.promised.resumes_within
-    fault = facts.milestones.fault_begun
-    took = between(fault, restoration.at) if restoration else None
-    looked = between(fault, restoration.observed_until) if restoration else None
-    wanted = (limit or 0.0) + facts.promised.service_level.sustained + facts.promised.service_level.latency
-    in_time = (
-        None if limit is None else took <= limit if took is not None else False if (looked or 0) >= wanted else None
-    )
-    return RuleResult(
-        id="resumed",
-        claim=f"Customers were served at {facts.promised.target} again in time, without anybody's help, and stayed so",
-        status=status_of(in_time),
-        saw=_not_restored(facts, Arm.MAIN) if took is None else seconds(took),
-        expected=f"at most {promised_seconds(limit)}",
-    )
-
-
 def one_writer(facts: Facts) -> RuleResult:
     """Two nodes that can write the same workload at once are split brain."""
     most = facts.max_writers
-    saw = _not_watched(facts) if most is None else f"at most {most}"
+    saw = not_watched(facts) if most is None else f"at most {most}"
     return RuleResult(
         id="one-writer",
         claim="No two nodes could write the same workload at the same time",
@@ -240,28 +166,29 @@ def one_writer(facts: Facts) -> RuleResult:
     )
 
 
-def _not_restored(facts: Facts, arm: Arm) -> str:
-    """Say how long one looked for service that lasts and did not find it."""
-    restoration = facts.restorations.get(arm)
-    looked = between(facts.milestones.fault_begun, restoration.observed_until) if restoration else None
-    wanted = facts.promised.service_level.sustained
-    return NOT_MEASURED if looked is None else f"no {wanted} s of service in a row in the {looked:.1f} s looked at"
-
-
 def _the_site(facts: Facts) -> str:
-    return "the site that was left" if facts.promised.endured else "the new site"
+    return "the new site" if facts.promised.fails_over else "the site that was left"
 
 
 def _objective(result: ObjectiveResult, facts: Facts) -> Iterable[RuleResult]:
-    yield RuleResult(
+    if not facts.promised.refused:
+        yield _rto(result, facts)
+    yield _rpo(result)
+
+
+def _rto(result: ObjectiveResult, facts: Facts) -> RuleResult:
+    return RuleResult(
         id=f"rto:{result.workload}",
         claim=f"{result.workload} was served by {_the_site(facts)} within its RTO, and stayed so",
         status=result.rto_status,
-        saw=_not_restored(facts, result.arm) if result.rta is None else seconds(result.rta),
+        saw=not_restored(facts, result.arm) if result.rta is None else seconds(result.rta),
         expected=f"at most {promised_seconds(result.rto)}",
     )
+
+
+def _rpo(result: ObjectiveResult) -> RuleResult:
     judged = result.rpo is not None and not (result.arm is Arm.CONTROL and result.rpo == 0)
-    yield RuleResult(
+    return RuleResult(
         id=f"rpo:{result.workload}",
         claim=f"{result.workload} lost no more than its RPO allows",
         status=result.rpo_status,
@@ -412,6 +339,24 @@ AFTER_ENDURED: tuple[Rule, ...] = (
     steady_after,
     nothing_is_left,
 )
+BEFORE_REFUSED: tuple[Rule, ...] = (
+    records_are_readable,
+    promises_were_pinned,
+    one_clock,
+    steady_before,
+    customers_were_served_before,
+    fault_is_proven,
+    fence_was_refuted,
+    nothing_was_promoted,
+    one_writer,
+)
+AFTER_REFUSED: tuple[Rule, ...] = (
+    no_false_words,
+    every_row_is_explained,
+    served_again,
+    steady_after,
+    nothing_is_left,
+)
 AFTER: tuple[Rule, ...] = (
     no_false_words,
     every_row_is_explained,
@@ -427,8 +372,19 @@ AFTER: tuple[Rule, ...] = (
 def apply_rules(facts: Facts) -> tuple[RuleResult, ...]:
     """Return every rule, applied, in the order they are printed."""
     objectives = (rule for result in facts.objectives for rule in _objective(result, facts))
-    before, after = (BEFORE_ENDURED, AFTER_ENDURED) if facts.promised.endured else (BEFORE, AFTER)
+    before, after = _rules_for(facts)
     return (*(rule(facts) for rule in before), *objectives, *(rule(facts) for rule in after))
+
+
+def _rules_for(facts: Facts) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
+    promised = facts.promised
+    if promised.refused:
+        return BEFORE_REFUSED, AFTER_REFUSED
+    if promised.endured:
+        stops = promised.writers_may_stop
+        return tuple(rule for rule in BEFORE_ENDURED if not (stops and rule is kept_writing)), AFTER_ENDURED
+    came_back = () if promised.comes_back == AT_THE_END else (old_primary_came_back,)
+    return (*BEFORE, *came_back), AFTER
 
 
 def verdict_of(rules: Sequence[RuleResult], *, aborted: bool) -> Verdict:

@@ -21,7 +21,7 @@ EVERY_STORED = dt.timedelta(milliseconds=400)
 STATES = ("writable", "read-only", "down")
 UNREACHABLE = "unreachable"
 _SILENT_AFTER_S = 0.8
-_GIVE_UP_AFTER_S = 3.0
+GIVE_UP_AFTER_S = 3.0
 _LATE_AFTER_S = 5.0
 
 
@@ -70,8 +70,10 @@ class NodePoller:
         *,
         records: Records,
         monotonic: Callable[[], float],
+        patience_s: float = GIVE_UP_AFTER_S,
     ) -> None:
-        """Poll nothing yet."""
+        """Poll nothing yet. A stream that says nothing for ``patience_s`` is given up, with what it may still hold."""
+        self._patience_s = patience_s
         self._hands, self._clusters, self._records, self._monotonic = hands, clusters, records, monotonic
         self._states: dict[tuple[str, str], str] = {}
         self._latest: dict[HostName, float] = {}
@@ -128,7 +130,7 @@ class NodePoller:
     def _given_up(self, host: HostName, opened: float) -> bool:
         with self._lock:
             latest = max(self._latest.get(host, opened), opened)
-        return self._monotonic() - latest > _GIVE_UP_AFTER_S
+        return self._monotonic() - latest > self._patience_s
 
     def _open(self, host: HostName) -> Stream:
         here = self._clusters[host]

@@ -129,10 +129,12 @@ def headline(result: DrillResult, facts: Facts | None) -> str:
     """Return the one sentence a person takes away."""
     match result.verdict:
         case Verdict.PASSED:
-            where = facts.promised.target if facts else "the new site"
+            where = facts.promised.serves_at if facts else "the new site"
             main = next(item for item in result.objectives if item.arm is Arm.MAIN)
             lost = f"None of {plural(result.writes.acknowledged or 0, 'acknowledged write', 'acknowledged writes')}"
             restored = f"Customers were served again from {where} after {seconds(result.times.fault_to_restored)}"
+            if facts and facts.promised.refused:
+                return f"The failover was refused, as it had to be. {restored}. {lost} was lost."
             return f"{restored}; {objective_seconds(main.rto)} were promised. {lost} was lost."
         case Verdict.FAILED:
             return f"{plural(len(reasons(result)), 'rule is', 'rules are')} not satisfied:"
@@ -163,6 +165,13 @@ def tiles(result: DrillResult) -> list[Tile]:
             value=seconds(result.gaps.write),
             beside="then writes waited for no copy any more",
             kind=by_id["resumed"],
+        )
+    if "fence-refuted" in by_id:
+        last = Tile(
+            name="Promoted on a lie",
+            value="nothing" if by_id["fence-refuted"] == "good" else "not excluded",
+            beside="a fence answered success and dropped nothing",
+            kind=by_id["fence-refuted"],
         )
     return [
         Tile(name="Fault to service restored", value=seconds(result.times.fault_to_restored),

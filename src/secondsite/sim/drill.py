@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..drill.model import TrafficShape
-from ..drill.ports import CheckResult, FinalRead, LinksCut, PowerCut, RunEnd, Silence, Tally
+from ..drill.model import FaultKind, TrafficShape
+from ..drill.ports import CheckResult, FaultBegun, FinalRead, LinksCut, PowerCut, RunEnd, Silence, Tally
 from ..errors import MeasurementError, SecondsiteError
 from ..estate.model import HostName, SiteName, WorkloadName
 
@@ -35,6 +35,9 @@ class SimulatedDrill:
     asks_persons: bool = False
     dark: set[str] = field(default_factory=set)
     apart: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)
+    lying: set[str] = field(default_factory=set)
+    aged: bool = False
     held_at: set[str] = field(default_factory=set)
     isolated: set[str] = field(default_factory=set)
     promoted: bool = False
@@ -122,9 +125,49 @@ class SimulatedDrill:
         self._moment("repair-links")
         self.apart.discard(site)
 
+    def begin(self, fault: FaultKind, targets: Sequence[str]) -> FaultBegun:
+        """Break the targets."""
+        self._moment(fault.value)
+        self.broken |= {f"{fault.value} {target}" for target in targets}
+        return FaultBegun(targets=tuple(targets), first_at=self._now, last_at=self._now + 0.01)
+
+    def prove(self, fault: FaultKind, targets: Sequence[str], *, seconds: float) -> Silence:
+        """Say what is heard of them."""
+        self._moment(f"prove-{fault.value}")
+        heard = tuple(target for target in targets if f"{fault.value} {target}" not in self.broken)
+        return Silence(
+            hosts=tuple(targets),
+            watched_from=self._now,
+            watched_until=self._now + seconds,
+            packets_heard=0,
+            answers=heard,
+        )
+
+    def end(self, fault: FaultKind, targets: Sequence[str]) -> None:
+        """Mend them."""
+        self._moment(f"end-{fault.value}")
+        self.broken -= {f"{fault.value} {target}" for target in targets}
+
+    def begin_lying(self, carrier: str) -> None:
+        """Let a fence lie; a failover is refused then."""
+        self._moment("begin-lying")
+        self.lying.add(carrier)
+
+    def end_lying(self, carrier: str) -> None:
+        """Let it tell the truth."""
+        self._moment("end-lying")
+        self.lying.discard(carrier)
+
+    def age(self, *, at: SiteName) -> str:
+        """Let a day go by for what is kept at a site."""
+        self._moment("age")
+        self.aged = True
+        return f"a day has gone by at {at}"
+
     def leftovers(self) -> tuple[str, ...]:
-        """Name what is still dark or cut off."""
-        return tuple(sorted([f"{host} has no power" for host in self.dark] + [f"{s} is cut off" for s in self.apart]))
+        """Name what is still dark, cut off, broken or lying."""
+        dark = [f"{host} has no power" for host in self.dark] + [f"{s} is cut off" for s in self.apart]
+        return tuple(sorted([*dark, *self.broken, *(f"the fence of {carrier} lies" for carrier in self.lying)]))
 
     # Records
 
@@ -170,7 +213,14 @@ class SimulatedDrill:
         """Check; the world is steady only when nothing is dark or held."""
         self._moment("check")
         self._checks += 1
-        healthy = not self.dark and not self.apart and not self.held_at and self.serves_at == home
+        healthy = (
+            not self.dark
+            and not self.apart
+            and not self.broken
+            and not self.lying
+            and not self.held_at
+            and self.serves_at == home
+        )
         since = self.unsteady_at_check
         bad = since is not None and since <= self._checks < since + self.unsteady_for_checks
         steady = healthy and not bad
@@ -220,6 +270,8 @@ class SimulatedDrill:
         if runbook == "failback" and self.dark:
             raise ImpossibleWorld("a failback to a dark site was begun")
         state = "interrupted" if self.stopped else self.run_state.get(runbook, "done")
+        if runbook == "failover" and self.lying and state == "done":
+            state = "refused"
         self._change_by(runbook, state, origin=origin, target=target)
         return RunEnd(number=1, name=f"{runbook} {origin}->{target}", state=state, why="")
 
@@ -232,6 +284,10 @@ class SimulatedDrill:
         if state == "done":
             self.serves_at = target
         return RunEnd(number=1, name=f"{runbook} {origin}->{target}", state=state, why="")
+
+    def reached(self, event: str) -> bool:
+        """A failover comes to every mark once there is a fault."""
+        return bool(event) and self._fault.is_set()
 
     def waits_at(self) -> str | None:
         """Name the gate at which a failover waits once there is a fault."""

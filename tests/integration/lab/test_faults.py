@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from secondsite.drill.model import FaultKind
 from secondsite.errors import UsageError
 from secondsite.lab import machines, netns
 from secondsite.lab.faults import LabInjector
@@ -31,6 +32,10 @@ def injector(standing: LabSettings) -> Iterator[LabInjector]:
         kind, _, target = left.partition(": ")
         if kind == "power cut":
             injector.restore_power([target])
+        elif kind == "links deaf":
+            injector.end(FaultKind.CUT_LINK_INWARD, [target])
+        elif kind == "controller cut off":
+            injector.end(FaultKind.CUT_CONTROLLER, [target])
         else:
             injector.repair_link(*target.split())
 
@@ -60,6 +65,32 @@ def test_a_power_cut_is_silent_at_once_for_everyone_outside(standing: LabSetting
     assert cut.first_wire_dropped_at <= cut.last_wire_dropped_at <= cut.last_init_killed_at
     assert injector.leftovers() == ("power cut: web-dc1", "power cut: db-dc1")
     injector.restore_power(DC1)
+    assert injector.leftovers() == ()
+
+
+def test_a_deaf_site_hears_nobody_and_is_heard(standing: LabSettings, injector: LabInjector) -> None:
+    injector.begin(FaultKind.CUT_LINK_INWARD, ["dc2"])
+    proof = injector.prove(FaultKind.CUT_LINK_INWARD, ["dc2"], seconds=1.5)
+    assert proof.proven, proof
+    assert set(proof.hosts) == set(DC2)
+    assert injector.leftovers() == ("links deaf: dc2",)
+    injector.end(FaultKind.CUT_LINK_INWARD, ["dc2"])
+    assert injector.leftovers() == ()
+    connection_from_customers(standing, "198.18.2.10", 22).close()
+
+
+def test_a_site_that_hears_is_not_proven_deaf(injector: LabInjector) -> None:
+    proof = injector.prove(FaultKind.CUT_LINK_INWARD, ["dc2"], seconds=1.0)
+    assert not proof.proven
+    assert proof.packets_heard > 0 or proof.answers
+
+
+def test_a_controller_that_is_cut_off_reaches_nobody_and_is_no_unexplained_wire(injector: LabInjector) -> None:
+    assert not injector.prove(FaultKind.CUT_CONTROLLER, ["the controller"], seconds=0.5).proven
+    injector.begin(FaultKind.CUT_CONTROLLER, ["the controller"])
+    assert injector.prove(FaultKind.CUT_CONTROLLER, ["the controller"], seconds=0.5).proven
+    assert injector.leftovers() == ("controller cut off: the controller",)
+    injector.end(FaultKind.CUT_CONTROLLER, ["the controller"])
     assert injector.leftovers() == ()
 
 

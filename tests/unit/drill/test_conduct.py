@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from secondsite.drill.conduct import Conductor, Kit
+from secondsite.drill.conduct import Conductor
+from secondsite.drill.kit import Kit
 from secondsite.drill.load import load_scenario
-from secondsite.drill.model import FaultKind, Scenario
+from secondsite.drill.model import ComesBack, FaultKind, Scenario
 from secondsite.errors import ActionError, Effect, Refused, SecondsiteError
 from secondsite.estate.load import load_estate
 from secondsite.estate.model import SiteName
@@ -22,6 +23,7 @@ ESTATE = load_estate(ROOT / "inventories" / "small")
 SCENARIO = load_scenario("site-loss", folder=ROOT / "drtests" / "scenarios", estate=ESTATE)
 ENDURED = load_scenario("secondary-loss", folder=ROOT / "drtests" / "scenarios", estate=ESTATE)
 PARTITION = load_scenario("partition", folder=ROOT / "drtests" / "scenarios", estate=ESTATE)
+FOLDER = ROOT / "drtests" / "scenarios"
 HOME_AGAIN_S = 8.0  # as Conductor has it
 DC1, DC2 = SiteName("dc1"), SiteName("dc2")
 REVERSED = replace(SCENARIO.directed(origin=DC2, target=DC1), begins_at=DC1)
@@ -423,3 +425,110 @@ def test_operations_that_were_not_brought_back_are_named(world: SimulatedDrill) 
     left = world.records["events"][-1]["detail"]
     assert isinstance(left, dict)
     assert left["left"] == ["operations were moved to dc2 for this drill and not brought back"]
+
+
+def scenario(name: str) -> Scenario:
+    return load_scenario(name, folder=FOLDER, estate=ESTATE)
+
+
+@pytest.mark.parametrize("name", ["partition-one-way", "quorum-member-loss", "quorum-loss", "controller-cut-off"])
+def test_a_fault_that_cuts_no_power_is_proven_endured_and_taken_back(name: str) -> None:
+    world, told = SimulatedDrill(), scenario(name)
+
+    conductor(world, scenario=told).conduct()
+
+    assert_world_is_whole(world)
+    assert not world.broken
+    assert "cut-power" not in world.done
+    at = {str(event["event"]): float(str(event["t"])) for event in world.records["events"]}
+    assert at["fault-begun"] <= at["fault-proven"] < at["fault-ended"] < at["steady-again"]
+    assert at["fault-ended"] - at["fault-begun"] >= told.lasts.total_seconds()
+
+
+@pytest.mark.parametrize("name", ["partition-one-way", "quorum-loss", "controller-cut-off"])
+def test_a_fault_that_cuts_no_power_is_taken_back_whatever_breaks(name: str) -> None:
+    world = SimulatedDrill(breaks={"final-read": BROKEN, f"prove-{scenario(name).fault.value}": BROKEN})
+
+    with pytest.raises(SecondsiteError):
+        conductor(world, scenario=scenario(name)).conduct()
+
+    assert not world.broken
+    assert world.events()[-1] == "cleanup-proven"
+
+
+def test_two_sites_without_power_get_it_back_before_anybody_waits_for_service() -> None:
+    world = SimulatedDrill()
+
+    conductor(world, scenario=scenario("both-sites-restart")).conduct()
+
+    assert_world_is_whole(world)
+    events = world.events()
+    assert events.index("fault-proven") < events.index("power-restored") < events.index("sustained")
+    lost = next(event for event in world.records["events"] if event["event"] == "fault-begun")
+    assert {"web-dc1", "db-dc1", "web-dc2", "db-dc2"} == set(str(lost["detail"]).split(", "))
+
+
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        ("return-while-promoting", "run-ended"),
+        ("return-once-promoted", "sustained"),
+        ("return-a-day-later", "failback-started"),
+    ],
+)
+def test_a_lost_primary_comes_back_when_the_scenario_says(name: str, before: str) -> None:
+    world = SimulatedDrill()
+
+    conductor(world, scenario=scenario(name)).conduct()
+
+    assert_world_is_whole(world)
+    events = world.events()
+    assert events.count("power-restored") == 1
+    assert events.index("power-restored") < events.index(before)
+    assert world.aged == (name == "return-a-day-later")
+    assert ("aged" in events) == world.aged
+
+
+def test_a_failover_on_the_word_of_a_lying_fence_is_refused_and_the_origin_serves_again() -> None:
+    world = SimulatedDrill()
+
+    conductor(world, scenario=scenario("lying-fence")).conduct()
+
+    assert_world_is_whole(world)
+    assert not world.promoted
+    events = world.events()
+    assert events.index("fence-lies") < events.index("fault-begun") < events.index("fault-ended")
+    assert "run-failback" not in world.done
+
+
+@pytest.mark.parametrize("moment", ["cut-power", "prove-silence", "restore-power", "final-read"])
+def test_a_fence_lies_no_longer_than_the_drill(moment: str) -> None:
+    world = SimulatedDrill(breaks={moment: BROKEN})
+
+    with pytest.raises(SecondsiteError):
+        conductor(world, scenario=scenario("lying-fence")).conduct()
+
+    assert not world.lying
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("site-loss", {"together_with": DC2}, "for what is endured"),
+        ("secondary-loss", {"together_with": DC2}, "another site"),
+        ("secondary-loss", {"lying_fence": "carrier-b"}, "nothing fails over"),
+        ("lying-fence", {"comes_back": ComesBack.ONCE_PROMOTED}, "no return"),
+        ("site-loss", {"fault_hosts": ("db-dc1",)}, "only for that"),
+        ("hq-loss", {"comes_back": ComesBack.A_DAY_LATER}, "goes with neither"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(name: str, change: dict[str, Any], told: str) -> None:
+    whole = load_estate(ROOT / "inventories" / "lab")
+    with pytest.raises(ValueError, match=told):
+        replace(load_scenario(name, folder=FOLDER, estate=whole), **change)
+
+
+@pytest.mark.parametrize("name", ["quorum-loss", "both-sites-restart"])
+def test_what_names_its_places_has_no_other_direction(name: str) -> None:
+    with pytest.raises(ValueError, match="no other direction"):
+        scenario(name).directed(origin=DC1, target=DC2)
