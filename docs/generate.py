@@ -34,9 +34,10 @@ HELP_BLOCK = re.compile(r"(<!-- help: (?P<words>[a-z -]*?) -->\n```text\n).*?(``
 OTHER_CODES = {
     0: "done; for a drill: verdict passed",
     3: "verdict failed, for any reason: an objective missed, two writers, dirty clean-up, a red check",
-    5: "aborted, or approval refused",
+    5: "aborted, approval refused, or halted by a stop order",
     8: "inconclusive: something was not measured",
     10: "changes pending (`--detailed-exitcode`)",
+    129: "hung up: the terminal is gone",
     130: "interrupted (Ctrl-C)",
     141: "the reader of standard output went away",
     143: "terminated",

@@ -40,6 +40,8 @@ class FileWorld:
             time.sleep(0.5)
         if context.step == "watch":
             self._watch(context)
+        if context.step == "linger":
+            self._linger()
         if context.step == "fill":
             fill(self.folder.parents[1])
         with (self.folder / "effects").open("a") as file:
@@ -52,6 +54,12 @@ class FileWorld:
         while not (self.folder / "seen").exists():
             if context.stopping():
                 raise LeftOff("nothing was seen before the run was stopped")
+            time.sleep(0.01)
+
+    def _linger(self) -> None:
+        """Take a minute, whatever anybody asks, unless it was seen."""
+        until = time.monotonic() + 60
+        while not (self.folder / "seen").exists() and time.monotonic() < until:
             time.sleep(0.01)
 
     def look(self, arguments: Json, *, key: str, context: StepContext) -> Seen:  # noqa: ARG002

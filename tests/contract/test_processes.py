@@ -79,7 +79,7 @@ def test_an_answer_from_another_process_reaches_a_waiting_run(processes: Process
         machine.answer("left", "cy", granted=True)
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_stops_the_run_at_its_gates_and_it_can_be_resumed(
     processes: Processes, number: signal.Signals, exit_code: int
 ) -> None:
@@ -98,6 +98,71 @@ def test_a_signal_stops_the_run_at_its_gates_and_it_can_be_resumed(
     assert ended is not None
     assert (ended.exit_code, ended.state) == (0, "done")
     assert sorted(machine.asked()) == ["before-left", "before-right", "join", "left", "right"]
+
+
+def test_a_stop_file_halts_a_run_in_another_process_and_no_step_is_started_until_it_is_gone(
+    processes: Processes,
+) -> None:
+    machine = processes("two_gates")
+    process = machine.start()
+    machine.wait_for_gates({"left", "right"})
+    (machine.state / "STOP").touch()
+
+    halted = machine.finish(process)
+
+    assert halted is not None
+    assert (halted.exit_code, halted.state) == (5, "interrupted")
+    machine.answer("left", "ana", granted=True)
+    machine.answer("right", "bo", granted=True)
+    refused = machine.run()
+    assert refused is not None
+    assert (refused.exit_code, refused.state) == (5, "none")
+    assert f"({machine.state / 'STOP'})" in machine.errors
+    assert sorted(machine.asked()) == ["before-left", "before-right"]
+
+    machine.store().stops.remove(who="ana", reason="it was a false alarm")
+    ended = machine.run()
+    assert ended is not None
+    assert (ended.exit_code, ended.state) == (0, "done")
+    assert sorted(machine.asked()) == ["before-left", "before-right", "join", "left", "right"]
+
+
+def test_a_stop_file_that_lies_there_already_lets_no_run_begin(processes: Processes) -> None:
+    machine = processes("two_gates")
+    machine.store().stops.write(who="ana", reason="the data looks wrong")
+
+    refused = machine.run()
+
+    assert refused is not None
+    assert refused.exit_code == 5
+    assert "ana stopped everything on this estate" in machine.errors
+    assert "the data looks wrong" in machine.errors
+    assert machine.store().summaries() == []
+
+
+def test_asked_twice_to_stop_a_process_waits_for_no_step_and_what_was_in_flight_is_looked_at(
+    processes: Processes,
+) -> None:
+    machine = processes("lingers")
+    process = machine.start()
+    until = time.monotonic() + 20
+    while "linger" not in machine.asked() and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert process.poll() is None, "once, it waits for the step in flight"
+    process.send_signal(signal.SIGINT)
+    stopped = machine.finish(process)
+    assert stopped is not None
+    assert (stopped.exit_code, stopped.state) == (130, "interrupted")
+    assert stopped.steps["linger"]["state"] == "intended"
+
+    (machine.state / "world" / "seen").touch()
+    ended = machine.run()
+    assert ended is not None
+    assert (ended.exit_code, ended.state) == (0, "done")
+    assert machine.effects() == ["linger", "after"]
+    assert ended.steps["linger"]["attempts"] == 2, "the probe saw that it had not come about"
 
 
 def test_a_step_that_only_watches_leaves_off_at_a_signal_and_watches_on_when_resumed(processes: Processes) -> None:

@@ -176,7 +176,7 @@ class _DrillRun:
         except JournalError:
             raise
         except KeyboardInterrupt:
-            trouble = Refused("a person or a signal stopped the drill; the faults were taken back")
+            trouble = self._stopped()
         except SecondsiteError as error:
             trouble = error
         finally:
@@ -185,6 +185,11 @@ class _DrillRun:
             records.write("approvals", self._approvals(runs))
             records.close()
         return self._judged(folder, identities, trouble)
+
+    def _stopped(self) -> Refused:
+        order = self.store.stops.order()
+        who = f"{order}: the drill was stopped" if order else "a person or a signal stopped the drill"
+        return Refused(f"{who}; the faults were taken back")
 
     def _instruments(self, records: RecordFolder) -> Instruments:
         scenario = self.scenario
@@ -253,8 +258,12 @@ class _DrillRun:
         digest = self._plan_digest()
         terms = promised(self.estate, self.scenario, drill=drill_id, plan_digest=digest, versions=_versions())
         Conductor(
-            scenario=self.scenario, estate=self.estate, kit=kit, stopping=self.stop.asked, promised=terms
+            scenario=self.scenario, estate=self.estate, kit=kit, stopping=self._is_stopped, promised=terms
         ).conduct()
+
+    def _is_stopped(self) -> bool:
+        """Say whether a signal or a stop order ends the drill: its faults are taken back then."""
+        return self.stop.asked() or self.store.stops.order() is not None
 
     def _plan_digest(self) -> str:
         """Return the digest of the plan that is to answer the fault; empty when none is."""

@@ -12,6 +12,7 @@ from ..estate.model import SiteName
 from ..evidence import Identity
 from ..plan.model import Plan
 from ..run.model import RunState, StepState, Transition
+from ..run.service import require_no_stop
 from ..run.stop import Stop
 from ..store.runs import RunStore, Session
 from .bench import Bench
@@ -51,6 +52,7 @@ def provision(bench: Bench, session: Session, *, plan_for: PlanFor, view: View, 
 
     folder = session.begin(plan)
     result = session.start(folder, bench.crew(tell), stop=stop)
+    require_no_stop(result.stopped_by)
     if stop.asked():
         raise KeyboardInterrupt
     if result.state is not RunState.DONE:

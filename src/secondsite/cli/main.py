@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
 import os
@@ -22,7 +23,7 @@ COMMANDS = {
     "drill": ("drill", "Run drills, and show what earlier ones measured."),
     "plan": ("plan", "Print what a runbook would do. Performs nothing."),
     "run": ("runs", "Run a runbook."),
-    "runs": ("runs", "List, show, resume and abort runs."),
+    "runs": ("runs", "List, show, resume and abort runs, and stop everything."),
     "approve": ("runs", "Give consent to a step that waits for it."),
     "check": ("check", "Check that both datacenters are alike and ready."),
     "doctor": ("doctor", "Name what is missing here and on the hosts, and how to mend it."),
@@ -36,10 +37,16 @@ COMMANDS = {
 }
 SIGNALLED = 128
 BROKEN_PIPE = SIGNALLED + signal.SIGPIPE
+HUNG_UP = SIGNALLED + signal.SIGHUP
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived: clean up as for Ctrl-C."""
+    """SIGTERM arrived, or SIGHUP because the terminal is gone: clean up as for Ctrl-C."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        """Remember which of them."""
+        super().__init__()
+        self.number = number
 
 
 class _Listed(click.RichCommand):
@@ -104,7 +111,10 @@ def cli() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; whatever happens, the terminal gets sentences and no traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
+    had_terminal = sys.stdout.isatty()
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1) means that it goes on without a terminal
+        signal.signal(signal.SIGHUP, _terminate)
     try:
         outcome = cli.main(args=words, prog_name="secondsite", standalone_mode=False)
         sys.stdout.flush()
@@ -112,12 +122,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except BaseException as error:  # noqa: BLE001  the boundary: nothing may pass it as a traceback
+        if had_terminal and isinstance(error, OSError) and error.errno == errno.EIO:
+            return HUNG_UP  # the terminal that data was written to is gone
         return _report(error, as_json="--json" in words)
     return outcome if isinstance(outcome, int) else 0
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise Terminated
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    raise Terminated(number)
 
 
 def _report(error: BaseException, *, as_json: bool) -> int:
@@ -126,8 +138,8 @@ def _report(error: BaseException, *, as_json: bool) -> int:
             ours, code = error, error.exit_code
         case click.ClickException():
             ours, code = _wrong_words(error), errors.UsageError.exit_code
-        case KeyboardInterrupt() | click.Abort() if _terminated(error):
-            ours, code = _stopped("terminated"), SIGNALLED + signal.SIGTERM
+        case KeyboardInterrupt() | click.Abort() if number := _terminated_by(error):
+            ours, code = _stopped("terminated" if number == signal.SIGTERM else "hung up"), SIGNALLED + number
         case KeyboardInterrupt() | click.Abort():
             ours, code = _stopped("interrupted"), SIGNALLED + signal.SIGINT
         case SystemExit(code=int(given)):
@@ -138,13 +150,13 @@ def _report(error: BaseException, *, as_json: bool) -> int:
     return code
 
 
-def _terminated(error: BaseException | None) -> bool:
-    """Say whether SIGTERM is behind it; click turns the exception we raised into its own."""
+def _terminated_by(error: BaseException | None) -> int:
+    """Return which signal is behind it, or 0; click turns the exception we raised into its own."""
     while error is not None:
         if isinstance(error, Terminated):
-            return True
+            return error.number
         error = error.__cause__ or error.__context__
-    return False
+    return 0
 
 
 def _wrong_words(error: click.ClickException) -> errors.UsageError:

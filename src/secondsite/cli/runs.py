@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import Refused, UsageError
-from ..run.model import RunResult, RunState, StepRecord, StepState, Transition
+from ..run.model import RunResult, RunState, StepRecord, StepState, StopOrder, Transition
 from ..run.stop import Stop
 from .terminal import clean, emit_json, estate_option, json_option, say
 
@@ -61,7 +61,7 @@ def run(*, runbook: str, origin: str | None, target: str | None, estate: Path, y
 
 @click.group()
 def runs() -> None:
-    """List, show, resume and abort runs."""
+    """List, show, resume and abort runs, and stop everything."""
 
 
 @runs.command("list")
@@ -71,9 +71,10 @@ def list_runs(*, estate: Path, as_json: bool) -> int:
     """List every run, newest last."""
     store = _store(estate)
     found = store.summaries()
-    holder = store.holder()
+    holder, order = store.holder(), store.stops.order()
     if as_json:
-        emit_json({"runs": [_summary_json(summary) for summary in found], "at_work": holder})
+        stopped = _order_json(order) if order else None
+        emit_json({"runs": [_summary_json(summary) for summary in found], "at_work": holder, "stopped": stopped})
         return 0
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "state", "waits for"):
@@ -83,6 +84,8 @@ def list_runs(*, estate: Path, as_json: bool) -> int:
         table.add_row(clean(summary.folder.id), state, clean(", ".join(summary.gates)))
     Console(highlight=False).print(table)
     say(f"at work: {holder}" if holder else "nothing is at work on this estate")
+    if order is not None:
+        say(str(order), style="bold red")
     return 0
 
 
@@ -139,6 +142,50 @@ def abort(*, number: str | None, who: str, estate: Path, as_json: bool) -> int:
     for name, action in changed.items():
         say(f"{name} was done; " + (f"undone by: {action}" if action else "nothing undoes it"))
     return 0
+
+
+_reason_option = click.option("--reason", required=True, help="Why, for whoever meets it.")
+
+
+@runs.command("stop")
+@_reason_option
+@click.option("--as", "who", metavar="NAME", default=getpass.getuser, show_default="your login", help="Who says so.")
+@estate_option
+@json_option
+def stop_all(*, reason: str, who: str, estate: Path, as_json: bool) -> int:
+    """Stop everything: no step of any run or drill is started on this estate until `runs go`.
+
+    A run under way halts as with Ctrl-C and can be resumed afterwards; a drill takes its faults back. It is a file,
+    STOP, in the state directory: `touch` does as well.
+    """
+    stops = _store(estate).stops
+    order = stops.write(who=who, reason=reason)
+    if as_json:
+        emit_json({"stopped": True, **_order_json(order)})
+        return 0
+    say(str(order), style="bold red")
+    say('no step of any run is started before: secondsite runs go --reason "..."')
+    return 0
+
+
+@runs.command("go")
+@_reason_option
+@click.option("--as", "who", metavar="NAME", default=getpass.getuser, show_default="your login", help="Who says so.")
+@estate_option
+@json_option
+def go(*, reason: str, who: str, estate: Path, as_json: bool) -> int:
+    """Take a stop back: runs may be started and resumed again."""
+    lifted = _store(estate).stops.remove(who=who, reason=reason)
+    if as_json:
+        emit_json({"stopped": False, "lifted": _order_json(lifted) if lifted else None})
+        return 0
+    say(f"no longer in force: {lifted}" if lifted else "nothing was stopped")
+    say("go on with: secondsite runs list")
+    return 0
+
+
+def _order_json(order: StopOrder) -> dict[str, object]:
+    return {"who": order.who, "reason": order.reason, "since": order.since, "file": order.where}
 
 
 @click.command()
@@ -214,7 +261,10 @@ class _Teller:
 
 def _finish(result: RunResult, *, as_json: bool) -> int:
     _show(result, as_json=as_json)
-    if result.state is RunState.INTERRUPTED:
+    if result.stopped_by is not None:
+        say(str(result.stopped_by), style="bold red")
+        say('halted; go on with: secondsite runs go --reason "...", then secondsite runs resume')
+    elif result.state is RunState.INTERRUPTED:
         say("interrupted; go on with: secondsite runs resume")
     return result.exit_code
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar, cast
 
 import rich_click as click
 from rich.console import Console
@@ -65,6 +66,29 @@ def emit(text: str) -> None:
     sys.stdout.flush()
 
 
+class _Talk:
+    """Standard error, as long as somebody is there: a run must not end halfway because a terminal or a pipe is gone."""
+
+    def write(self, text: str) -> int:
+        """Write it, or let it go; what matters is in the records."""
+        with contextlib.suppress(OSError):
+            return sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Let go what can't be written."""
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(sys.stderr, name)
+
+
+def talk() -> Console:
+    """Return where to talk to the person: standard error, whatever becomes of it."""
+    return Console(file=cast("IO[str]", _Talk()), highlight=False)
+
+
 def say(text: str, *, style: str = "") -> None:
     """Talk to the person on standard error; colour only on a terminal, and never with ``NO_COLOR``."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(Text(clean(text), style=style))
+    talk().print(Text(clean(text), style=style), soft_wrap=True)

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.padding import Padding
 from rich.text import Text
 
-from .terminal import clean, say
+from .terminal import clean, say, talk
 
 _LINES_SHOWN = 14
 
@@ -56,9 +56,7 @@ class LiveView:
         self._phases: list[tuple[str, float, float | None]] = []
         self._lines: list[str] = []
         self._lock = threading.Lock()
-        self._live = Live(
-            console=Console(stderr=True, highlight=False), get_renderable=self._render, refresh_per_second=8
-        )
+        self._live = Live(console=talk(), get_renderable=self._render, refresh_per_second=8)
 
     def __enter__(self) -> LiveView:
         """Take the screen's lower part."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import Effect, LeftOff
+from ..errors import Effect, LeftOff, Refused
 from ..plan.model import Call, Plan, Step
 from ..plan.rules import Frontier, reasons_not_to_proceed
 from . import perform
@@ -30,6 +30,7 @@ from .model import (
     StepRecord,
     StepResult,
     StepState,
+    StopOrder,
     Transition,
 )
 from .ports import Approvers, Clock, Inbox, Journal, Observer, Registry, StandingOrders, StepContext
@@ -58,9 +59,17 @@ def in_thread(name: str, work: Work) -> None:
     threading.Thread(target=work, name=name, daemon=True).start()
 
 
+def nobody_stops() -> StopOrder | None:
+    """Say that nothing was stopped: for engines in a world that has no state directory."""
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kit:
-    """Everything a run works with. ``files`` is the run's copy of what the plan pins."""
+    """Everything a run works with. ``files`` is the run's copy of what the plan pins.
+
+    ``stop_order`` is asked before each step: while there is an order, none is started.
+    """
 
     journal: Journal
     registry: Registry
@@ -69,6 +78,7 @@ class Kit:
     clock: Clock
     files: Path
     observers: tuple[Observer, ...] = ()
+    stop_order: Callable[[], StopOrder | None] = nobody_stops
     launch: Launch = in_thread
     inbox: Callable[[], Inbox] = queue.SimpleQueue
 
@@ -92,6 +102,7 @@ class Interpreter:
         self._halted = False
         self._aborted = False
         self._stopped_at: float | None = None
+        self._stopped_by: StopOrder | None = None
 
     def drive(self) -> RunResult:
         """Carry on from what is recorded, and return how the run ended or that it was interrupted.
@@ -363,6 +374,10 @@ class Interpreter:
         self._start(step)
 
     def _heed_stop(self) -> None:
+        """Halt when a signal, a person or a stop order says so; the order may have been given by any process."""
+        if not self._stop.asked() and (order := self._kit.stop_order()) is not None:
+            self._stopped_by = order
+            self._stop.ask(exit_code=Refused.exit_code)
         if self._stop.asked() and self._stopped_at is None:
             self._stopped_at = self._kit.clock.monotonic()
             self._halted = True
@@ -395,12 +410,23 @@ class Interpreter:
     def _interrupted(self) -> RunResult:
         at = self._kit.clock.now().isoformat()
         body = {"at": at, "exit_code": self._stop.exit_code, "in_flight": sorted(self._in_flight)}
+        if self._stopped_by is not None:
+            body |= {"stopped_by": str(self._stopped_by)}
         self._kit.journal.note(self._run, NoteKind.INTERRUPTED, at, body)
         return self._result(RunState.INTERRUPTED, self._stop.exit_code)
 
     def _result(self, state: RunState, exit_code: int) -> RunResult:
         reasons = reasons_in(self._records)
-        return RunResult(run=self._run, state=state, exit_code=exit_code, steps=dict(self._records), reasons=reasons)
+        if self._stopped_by is not None:
+            reasons = (str(self._stopped_by), *reasons)
+        return RunResult(
+            run=self._run,
+            state=state,
+            exit_code=exit_code,
+            steps=dict(self._records),
+            reasons=reasons,
+            stopped_by=self._stopped_by,
+        )
 
     def _change(
         self,

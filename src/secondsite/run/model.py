@@ -171,14 +171,33 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StopOrder:
+    """Nothing may be started on this estate: who said so, why, and since when, as far as that can be read."""
+
+    where: str
+    who: str = ""
+    reason: str = ""
+    since: str = ""
+
+    def __str__(self) -> str:
+        """Say it in one line; an order that says nothing stops all the same."""
+        who = self.who or "somebody"
+        since = f" since {self.since}" if self.since else ""
+        return (
+            f"{who} stopped everything on this estate{since}: {self.reason or 'no reason can be read'} ({self.where})"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """How a run came out, and the exit code it ends the command with."""
+    """How a run came out, and the exit code it ends the command with. ``stopped_by`` is the order that halted it."""
 
     run: str
     state: RunState
     exit_code: int
     steps: Mapping[str, StepRecord]
     reasons: Sequence[str] = ()
+    stopped_by: StopOrder | None = None
 
     @property
     def facts(self) -> Mapping[str, Json]:

@@ -10,7 +10,7 @@ from typing import Protocol
 from ..errors import Refused, StepMismatch, UsageError
 from ..plan.model import Plan
 from .interpreter import Interpreter, Kit
-from .model import ENGINE_VERSION, Answer, Json, Note, NoteKind, RunResult, RunState
+from .model import ENGINE_VERSION, Answer, Json, Note, NoteKind, RunResult, RunState, StopOrder
 from .ports import Approvers, NotSigned, Registry
 from .rules import answer_body, answer_from, answer_name, reasons_not_to_accept, run_state, targets_of
 from .stop import Stop
@@ -35,9 +35,11 @@ def start_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
 
     Raises:
         UsageError: the plan names an action or probe that nobody knows; nothing was attempted.
+        Refused: a stop order is in force.
         JournalError: the engine's own store failed.
     """
     _require_known(plan, kit.registry)
+    require_no_stop(kit.stop_order())
     begun = {"plan_digest": plan.digest, "engine": ENGINE_VERSION, "at": kit.clock.now().isoformat()}
     kit.journal.note(run, NoteKind.BEGUN, "", begun)
     return resume_run(plan, run=run, kit=kit, stop=stop)
@@ -48,10 +50,11 @@ def resume_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
 
     Raises:
         StepMismatch: it was begun with another plan, or by an engine that kept its journal otherwise.
-        Refused: it has ended.
+        Refused: it has ended, or a stop order is in force.
         JournalError: the engine's own store failed.
     """
     _require_known(plan, kit.registry)
+    require_no_stop(kit.stop_order())
     notes = kit.journal.notes(run)
     reasons = list(reasons_not_to_resume(plan, run, notes))
     if reasons:
@@ -62,6 +65,16 @@ def resume_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
     if kit.registry.ready:
         kit.launch(f"{run}/ready", lambda: make_ready(plan, kit.registry))
     return Interpreter(plan=plan, run=run, kit=kit, stop=stop).drive()
+
+
+def require_no_stop(order: StopOrder | None) -> None:
+    """Pass when nobody stopped everything.
+
+    Raises:
+        Refused: somebody did; who, since when and why is in it.
+    """
+    if order is not None:
+        raise Refused(str(order), next_step='once it is safe to go on: secondsite runs go --reason "..."')
 
 
 def make_ready(plan: Plan, registry: Registry) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 
 _SIGNALLED = 128
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop:
@@ -33,8 +34,12 @@ class Stop:
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[Stop]:
-        """While inside, SIGINT and SIGTERM throw this switch; only the main thread may call it."""
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        """While inside, SIGINT, SIGTERM and SIGHUP throw this switch; only the main thread may call it.
+
+        A signal that whoever started us had us ignore, as nohup(1) does with SIGHUP, stays ignored.
+        """
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
         for number in before:
             signal.signal(number, lambda caught, _frame: self.ask(exit_code=_SIGNALLED + caught))
         try:

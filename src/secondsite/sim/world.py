@@ -16,7 +16,7 @@ from pathlib import Path
 from ..errors import Effect
 from ..plan.model import Plan, Step
 from ..run.interpreter import Interpreter, Kit, Launch, in_thread
-from ..run.model import Answer, Json, RunResult, Seen, Transition
+from ..run.model import Answer, Json, RunResult, Seen, StopOrder, Transition
 from ..run.ports import Covered, NotCovered, NotSigned, Outcome, Registry, Signed, StandingOrders, StepContext
 from ..run.rules import answer_statement
 from ..run.stop import Stop
@@ -161,6 +161,7 @@ class SimulatedEngine:
     orders: StandingOrders = field(default_factory=lambda: OrdersFor(signers=("ana", "bo")))
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     launch: Launch = in_thread
+    stop_order: StopOrder | None = None
     seen: list[Transition] = field(default_factory=list)
     journal: SimulatedJournal = field(init=False)
 
@@ -184,6 +185,7 @@ class SimulatedEngine:
             files=Path(),
             observers=(self.seen.append, *observers),
             launch=self.launch,
+            stop_order=lambda: self.stop_order,
         )
         return Interpreter(plan=self.plan, run=self.run, kit=kit, stop=stop or Stop()).drive()
 

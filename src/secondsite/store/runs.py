@@ -18,11 +18,12 @@ from ..run.model import Answer, Note, NoteKind, RunResult, RunState
 from ..run.perform import store_lost
 from ..run.ports import Approvers, Clock, Observer, Registry, StandingOrders
 from ..run.rules import exit_code_of, fold, reasons_in, run_state
-from ..run.service import abort_run, answer_gate, open_gates, resume_run, start_run
+from ..run.service import abort_run, answer_gate, open_gates, require_no_stop, resume_run, start_run
 from ..run.stop import Stop
 from .folders import Folders, RunFolder
 from .lock import RunLock
 from .steps import StepRecorder, durations
+from .stops import StopFile
 
 JOURNAL_NAME = "journal.sqlite"
 
@@ -53,6 +54,7 @@ class RunStore:
         """Touch nothing yet. Pinned paths are relative to ``root``."""
         self.state, self.root, self.clock = state, root, clock
         self.folders = Folders(state)
+        self.stops = StopFile(state, clock=clock)
         self._lock = RunLock(state)
 
     @contextlib.contextmanager
@@ -60,9 +62,11 @@ class RunStore:
         """Hold the estate for one run, or for a drill with all its runs.
 
         Raises:
+            Refused: a stop order is in force.
             LockHeld: another run is under way; its holder is named.
             JournalError: the state directory can't be written.
         """
+        require_no_stop(self.stops.order())
         try:
             self.state.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -202,6 +206,7 @@ class Session:
             clock=self._store.clock,
             files=folder.files,
             observers=(StepRecorder(folder.records), *crew.observers),
+            stop_order=self._store.stops.order,
         )
 
     def _opened(self) -> DurableJournal:

@@ -72,4 +72,28 @@ def test_a_plan_is_printed_in_every_form_with_one_digest_and_nothing_is_performe
 def test_runs_are_listed_where_there_are_none(state: Path) -> None:
     ended = secondsite(state, "runs", "list", "--json")
     assert ended.returncode == 0
-    assert json.loads(ended.stdout) == {"schema_version": 1, "runs": [], "at_work": ""}
+    assert json.loads(ended.stdout) == {"schema_version": 1, "runs": [], "at_work": "", "stopped": None}
+
+
+def test_a_stop_is_told_to_whoever_would_start_something_until_it_is_taken_back(state: Path) -> None:
+    stopped = secondsite(state, "runs", "stop", "--reason", "the data looks wrong", "--as", "ana")
+    assert stopped.returncode == 0
+    assert "secondsite runs go" in stopped.stderr
+    starts = (
+        ("run", "failover", "--from", "dc1", "--to", "dc2"),
+        ("runs", "resume"),
+        ("drill", "run", "site-loss"),
+    )
+    for words in starts:
+        refused = secondsite(state, *words)
+        assert refused.returncode == 5, refused.stderr
+        told = " ".join(refused.stderr.split())
+        assert "ana stopped everything on this estate since" in told
+        assert "the data looks wrong" in told
+        assert "next: once it is safe to go on: secondsite runs go" in told
+    assert sorted(path.name for path in state.iterdir()) == ["STOP", "stops.jsonl"], "nothing was begun"
+    assert json.loads(secondsite(state, "runs", "list", "--json").stdout)["stopped"]["who"] == "ana"
+
+    lifted = secondsite(state, "runs", "go", "--reason", "a false alarm", "--as", "bo", "--json")
+    assert json.loads(lifted.stdout)["lifted"]["reason"] == "the data looks wrong"
+    assert json.loads(secondsite(state, "runs", "list", "--json").stdout)["stopped"] is None

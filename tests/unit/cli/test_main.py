@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -148,6 +149,63 @@ def test_a_termination_signal_ends_the_command_with_143() -> None:
 
     assert ended.returncode == 128 + signal.SIGTERM
     assert "error: terminated" in ended.stderr
+
+
+HANGS_UP = """
+import fcntl, signal, sys, termios, time, rich_click as click
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[2] else signal.SIG_DFL)
+from secondsite.cli import main as m
+from secondsite.cli.terminal import emit, say
+from secondsite.run.stop import Stop
+
+@click.command()
+def slow():
+    stop = Stop()
+    with stop.on_signals():
+        say("waiting")
+        while not stop.asked():
+            time.sleep(0.01)
+        for _ in range(3):
+            say("still at work: " + "x" * 5000)
+        open(sys.argv[1], "w").write("came to its end")
+        emit("a result")
+    return stop.exit_code
+m.cli = slow
+sys.exit(m.main([]))
+"""
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["", "nohup"])
+def test_a_run_whose_terminal_goes_away_comes_to_an_orderly_end(tmp_path: Path, *, ignored: bool) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANGS_UP, str(tmp_path / "end"), "nohup" if ignored else ""],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    assert b"waiting" in os.read(ours, 100)
+    os.close(ours)
+
+    if ignored:
+        assert not_ended(process), "nohup means to go on"
+        process.send_signal(signal.SIGTERM)
+    code = process.wait(timeout=20)
+
+    assert (tmp_path / "end").read_text() == "came to its end"
+    assert code == 128 + signal.SIGHUP
+
+
+def not_ended(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(timeout=0.5)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
 
 
 @pytest.mark.parametrize("estate", ["small", "lab"])
