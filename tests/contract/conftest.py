@@ -139,11 +139,16 @@ class ProcessMachine:
     runbook: str
     state: Path
     errors: str = ""
+    project: Path = HERE
 
     def start(self, *, crash: tuple[str, str] | None = None) -> subprocess.Popen[str]:
         words = [sys.executable, str(HERE / "process.py"), str(self.state), self.runbook, *(crash or ())]
         return subprocess.Popen(
-            words, env={"PYTHONPATH": str(SOURCE)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            words,
+            env={"PYTHONPATH": str(SOURCE), "PROJECT": str(self.project)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def finish(self, process: subprocess.Popen[str]) -> Ended | None:
@@ -160,7 +165,7 @@ class ProcessMachine:
         return self.finish(self.start(crash=crash))
 
     def store(self) -> RunStore:
-        return RunStore(self.state, root=HERE, clock=SystemClock())
+        return RunStore(self.state, root=self.project, clock=SystemClock())
 
     def wait_for_gates(self, gates: set[str]) -> None:
         deadline = time.monotonic() + PATIENCE_S
@@ -200,6 +205,10 @@ class ProcessMachine:
 
     def asked(self) -> Sequence[str]:
         return self._lines("asked")
+
+    def read(self) -> Sequence[str]:
+        """Say which step read what in the role that its plan pins."""
+        return self._lines("read")
 
     def _lines(self, name: str) -> Sequence[str]:
         path = self.state / "world" / name

@@ -23,6 +23,7 @@ from secondsite.store.clock import SystemClock
 from secondsite.store.runs import Crew, RunStore
 
 HERE = Path(__file__).parent
+ROOT = Path(os.environ.get("PROJECT", HERE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,9 @@ class FileWorld:
             raise ActionError("it was made to fail", effect=Effect.NONE)
         if context.step == "beside":
             time.sleep(0.5)
+        if (role := context.files / "roles" / "said").is_file():
+            with (self.folder / "read").open("a") as file:
+                file.write(f"{context.step}: {role.read_text()}\n")
         if context.step == "watch":
             self._watch(context)
         if context.step == "linger":
@@ -87,13 +91,13 @@ def main(state: Path, name: str, crash: tuple[str, str] | None) -> int:
     world = FileWorld(folder=folder, crash=crash)
     registry = Registry(actions=dict.fromkeys(("apply", "fail", "linger"), world), probes={"applied": world})
     crew = Crew(registry=registry, orders=OrdersFor(), approvers=SimulatedApprovers(), observers=())
-    store = RunStore(state, root=HERE, clock=SystemClock())
+    store = RunStore(state, root=ROOT, clock=SystemClock())
     stop = Stop()
     with store.session(purpose=name) as session, stop.on_signals():
         if any(summary.state for summary in store.summaries()):
             result = session.resume(store.the_open_run(), crew, stop=stop)
         else:
-            plan = load_plan(name, directory=HERE / "runbooks", root=HERE, estate=two_site_estate())
+            plan = load_plan(name, directory=ROOT / "runbooks", root=ROOT, estate=two_site_estate())
             result = session.start(session.begin(plan), crew, stop=stop)
     steps = {
         step: {"state": r.state.value, "by": list(r.consent.by) if r.consent else [], "attempts": r.attempts}

@@ -32,6 +32,7 @@ class Ended(Protocol):
 class Process(Protocol):
     errors: str
     state: Path
+    project: Path
 
     def start(self, *, crash: tuple[str, str] | None = None) -> subprocess.Popen[str]: ...
     def finish(self, process: subprocess.Popen[str]) -> Ended | None: ...
@@ -41,9 +42,44 @@ class Process(Protocol):
     def answer(self, gate: str, who: str, *, granted: bool) -> None: ...
     def effects(self) -> Sequence[str]: ...
     def asked(self) -> Sequence[str]: ...
+    def read(self) -> Sequence[str]: ...
 
 
 Processes = Callable[[str], Process]
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["live", "killed-and-resumed"])
+@pytest.mark.parametrize("edit", ["role", "runbook", "broken-runbook"])
+def test_what_is_edited_under_a_run_is_not_what_it_carries_out(
+    processes: Processes, tmp_path: Path, edit: str, *, killed: bool
+) -> None:
+    machine = processes("two_gates")
+    machine.project = tmp_path / "project"
+    (machine.project / "roles").mkdir(parents=True)
+    role, runbook = machine.project / "roles" / "said", machine.project / "runbooks" / "two_gates.py"
+    role.write_text("as approved")
+    runbook.parent.mkdir()
+    approved = (Path(__file__).parent / "runbooks" / "two_gates.py").read_text()
+    runbook.write_text(approved.replace("    for side in", '    plan.uses("roles")\n    for side in', 1))
+    process = machine.start()
+    machine.wait_for_gates({"left", "right"})
+
+    if edit == "role":
+        role.write_text("edited")
+    else:
+        runbook.write_text("no Python" if edit == "broken-runbook" else approved.replace('call("apply"', 'call("fail"'))
+    if killed:
+        process.kill()
+        process.communicate()
+    machine.answer("left", "ana", granted=True)
+    machine.answer("right", "bo", granted=True)
+    ended = machine.run() if killed else machine.finish(process)
+
+    assert ended is not None
+    assert (ended.exit_code, ended.state) == (0, "done"), machine.errors
+    assert sorted(machine.read()) == [
+        f"{step}: as approved" for step in ("before-left", "before-right", "join", "left", "right")
+    ]
 
 
 def test_a_second_start_is_refused_and_the_holder_is_named(processes: Processes) -> None:

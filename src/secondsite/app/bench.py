@@ -110,7 +110,8 @@ def state_of(estate: Estate) -> Path:
 
 def run_store(estate: Estate) -> RunStore:
     """Return the runs of an estate. Reading them makes nothing; the first session makes the state directory."""
-    return RunStore(state_path(estate), root=PROJECT, clock=SystemClock())
+    directory = Path(estate.directory)
+    return RunStore(state_path(estate), root=PROJECT, clock=SystemClock(), estate_now=lambda: load_estate(directory))
 
 
 def lab_of(estate: Estate) -> LabSettings | None:

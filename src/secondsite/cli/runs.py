@@ -284,6 +284,8 @@ def _show(result: RunResult, *, as_json: bool) -> None:
         )
     console = Console(highlight=False)
     console.print(table)
+    for remark in result.remarks:
+        console.print(Text(clean(remark), style="bold red"))
     console.print(Text.assemble(f"\nRun {clean(result.run)}: ", (result.state.value, _STYLES[result.state])))
 
 
@@ -294,6 +296,7 @@ def result_json(result: RunResult) -> dict[str, object]:
         "state": result.state.value,
         "exit_code": result.exit_code,
         "reasons": list(result.reasons),
+        "remarks": list(result.remarks),
         "steps": [
             {
                 "step": name,

@@ -16,6 +16,7 @@ from ..errors import Effect, LeftOff, Refused
 from ..plan.model import Call, Plan, Step
 from ..plan.rules import Frontier, reasons_not_to_proceed
 from . import perform
+from .deviations import AsItIsNow, nothing_known
 from .gates import GateKeeper, OpenGate
 from .model import (
     Attempt,
@@ -42,6 +43,7 @@ from .rules import (
     exit_code_of,
     fold,
     reasons_in,
+    remarks_in,
     resolved,
     stale_readings,
 )
@@ -68,7 +70,8 @@ def nobody_stops() -> StopOrder | None:
 class Kit:
     """Everything a run works with. ``files`` is the run's copy of what the plan pins.
 
-    ``stop_order`` is asked before each step: while there is an order, none is started.
+    ``stop_order`` is asked before each step: while there is an order, none is started. ``as_it_is_now`` says what the
+    estate is when a run is begun or resumed.
     """
 
     journal: Journal
@@ -79,6 +82,7 @@ class Kit:
     files: Path
     observers: tuple[Observer, ...] = ()
     stop_order: Callable[[], StopOrder | None] = nobody_stops
+    as_it_is_now: AsItIsNow = nothing_known
     launch: Launch = in_thread
     inbox: Callable[[], Inbox] = queue.SimpleQueue
 
@@ -426,6 +430,7 @@ class Interpreter:
             steps=dict(self._records),
             reasons=reasons,
             stopped_by=self._stopped_by,
+            remarks=remarks_in(self._kit.journal.notes(self._run)),
         )
 
     def _change(

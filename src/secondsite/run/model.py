@@ -190,7 +190,10 @@ class StopOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """How a run came out, and the exit code it ends the command with. ``stopped_by`` is the order that halted it."""
+    """How a run came out, and the exit code it ends the command with.
+
+    ``stopped_by`` is the order that halted it; ``remarks`` say what persons let pass that rules would have refused.
+    """
 
     run: str
     state: RunState
@@ -198,6 +201,7 @@ class RunResult:
     steps: Mapping[str, StepRecord]
     reasons: Sequence[str] = ()
     stopped_by: StopOrder | None = None
+    remarks: Sequence[str] = ()
 
     @property
     def facts(self) -> Mapping[str, Json]:

@@ -25,6 +25,8 @@ from .model import (
 LONGEST_APPROVAL = dt.timedelta(hours=24)
 _CLOCKS_DIFFER = dt.timedelta(minutes=5)
 _DOUBT = "in-doubt:"
+DRIFT = "drift:"
+ENGINE = "engine:"
 
 
 def fold(plan: Plan, attempts: Sequence[Attempt], notes: Sequence[Note]) -> Mapping[str, StepRecord]:
@@ -139,7 +141,12 @@ def step_of_gate(gate: str) -> str:
 
 
 def targets_of(plan: Plan, gate: str) -> tuple[str, ...]:
-    """Return the hosts that consent at a gate lets a run touch: those of its step and of all that come after it."""
+    """Return the hosts that consent at a gate lets a run touch: those of its step and of all that come after it.
+
+    Consent to what differs from when the run was begun lets it touch every host of its plan.
+    """
+    if gate.startswith((DRIFT, ENGINE)):
+        return tuple(sorted({host for step in plan.steps for host in step.hosts}))
     reached = {step_of_gate(gate)}
     while more := {step.name for step in plan.steps if step.name not in reached and reached & set(step.after)}:
         reached |= more
@@ -281,6 +288,17 @@ def ended_state(plan: Plan, records: Mapping[str, StepRecord]) -> RunState:
         return RunState.DONE
     bad = {record.state for record in records.values() if record.state.ended_badly}
     return RunState.REFUSED if bad == {StepState.REFUSED} else RunState.FAILED
+
+
+def remarks_in(notes: Sequence[Note]) -> tuple[str, ...]:
+    """Say what nobody may overlook who reads of this run: what persons let pass that rules would have refused."""
+    told = []
+    for note in notes:
+        if note.kind is NoteKind.GATE_CLOSED and note.name.startswith((DRIFT, ENGINE)) and note.body.get("granted"):
+            by = ", ".join(str(who) for who in _list(note.body.get("by")))
+            what = "; ".join(str(line) for line in _list(note.body.get("what")))
+            told.append(f"{by} consented to go on although {what}")
+    return tuple(told)
 
 
 def reasons_in(records: Mapping[str, StepRecord]) -> tuple[str, ...]:

@@ -5,29 +5,18 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 from ..errors import Refused, StepMismatch, UsageError
+from ..plan.differences import Present
 from ..plan.model import Plan
+from .deviations import Notes, deviations, require_consent
 from .interpreter import Interpreter, Kit
-from .model import ENGINE_VERSION, Answer, Json, Note, NoteKind, RunResult, RunState, StopOrder
+from .model import ENGINE_VERSION, Answer, Note, NoteKind, RunResult, RunState, StopOrder
 from .ports import Approvers, NotSigned, Registry
-from .rules import answer_body, answer_from, answer_name, reasons_not_to_accept, run_state, targets_of
+from .rules import DRIFT, ENGINE, answer_body, answer_from, answer_name, reasons_not_to_accept, run_state, targets_of
 from .stop import Stop
 
 APPROVAL_LASTS = dt.timedelta(hours=4)
-
-
-class Notes(Protocol):
-    """The part of a journal that other processes may use."""
-
-    def note(self, run: str, kind: NoteKind, name: str, body: Json) -> bool:
-        """Record something once."""
-        ...
-
-    def notes(self, run: str, *, after: int = 0) -> Sequence[Note]:
-        """Return what was recorded of a run."""
-        ...
 
 
 def start_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
@@ -41,16 +30,19 @@ def start_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
     _require_known(plan, kit.registry)
     require_no_stop(kit.stop_order())
     begun = {"plan_digest": plan.digest, "engine": ENGINE_VERSION, "at": kit.clock.now().isoformat()}
-    kit.journal.note(run, NoteKind.BEGUN, "", begun)
-    return resume_run(plan, run=run, kit=kit, stop=stop)
+    places = dict(kit.as_it_is_now().places)
+    if not kit.journal.note(run, NoteKind.BEGUN, "", {**begun, "places": places}):
+        return resume_run(plan, run=run, kit=kit, stop=stop)
+    return _carry_on(plan, run=run, kit=kit, stop=stop)
 
 
 def resume_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
     """Carry a run that was begun to its end, or to where it is stopped again.
 
     Raises:
-        StepMismatch: it was begun with another plan, or by an engine that kept its journal otherwise.
-        Refused: it has ended, or a stop order is in force.
+        StepMismatch: it was begun with another plan.
+        Refused: it has ended, a stop order is in force, or the engine or the estate is not what it was and two persons
+            have not consented to that.
         JournalError: the engine's own store failed.
     """
     _require_known(plan, kit.registry)
@@ -62,6 +54,12 @@ def resume_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
     state = run_state(notes)
     if state not in {RunState.OPEN, RunState.INTERRUPTED}:
         raise Refused(f"run {run} has ended: {state.value}", next_step="start a new run")
+    found = list(deviations(plan, notes, kit.as_it_is_now()))
+    require_consent(found, run=run, plan=plan, journal=kit.journal, approvers=kit.approvers, now=kit.clock.now())
+    return _carry_on(plan, run=run, kit=kit, stop=stop)
+
+
+def _carry_on(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
     if kit.registry.ready:
         kit.launch(f"{run}/ready", lambda: make_ready(plan, kit.registry))
     return Interpreter(plan=plan, run=run, kit=kit, stop=stop).drive()
@@ -86,15 +84,13 @@ def make_ready(plan: Plan, registry: Registry) -> None:
 
 
 def reasons_not_to_resume(plan: Plan, run: str, notes: Sequence[Note]) -> Iterator[str]:
-    """Yield every reason why this plan and this engine can't go on with what a run's notes begin."""
+    """Yield every reason why this plan is not the one that a run's notes begin with."""
     begun = next((note.body for note in notes if note.kind is NoteKind.BEGUN), None)
     if begun is None:
         yield f"run {run} was never begun"
         return
     if begun.get("plan_digest") != plan.digest:
         yield f"run {run} was begun with plan {str(begun.get('plan_digest'))[:12]}, this is {plan.digest[:12]}"
-    if begun.get("engine") != ENGINE_VERSION:
-        yield f"run {run} was begun by engine {begun.get('engine')}, this is {ENGINE_VERSION}"
 
 
 def open_gates(notes: Sequence[Note]) -> tuple[str, ...]:
@@ -119,16 +115,27 @@ def answer_for(  # noqa: PLR0913  all of it is what the person signs
     )
 
 
-def answer_gate(
-    answer: Answer, *, run: str, plan: Plan, journal: Notes, approvers: Approvers, now: dt.datetime
+def answer_gate(  # noqa: PLR0913  all of it is needed to know whose word counts
+    answer: Answer,
+    *,
+    run: str,
+    plan: Plan,
+    journal: Notes,
+    approvers: Approvers,
+    now: dt.datetime,
+    present: Present | None = None,
 ) -> None:
     """Record a person's answer; a run that waits hears it at once, one that is down when it is resumed.
 
     Raises:
         Refused: the gate is not open, the answer is for another plan or other hosts, expired, or not signed by the
-            person it names, or this person has answered.
+            person it names, or this person has answered. Or it is a yes, and the estate is no longer what the plan was
+            made from.
     """
     notes = journal.notes(run)
+    if answer.granted and not answer.gate.startswith((DRIFT, ENGINE)):
+        found = [one for one in deviations(plan, notes, present or Present()) if one.gate.startswith(DRIFT)]
+        require_consent(found, run=run, plan=plan, journal=journal, approvers=approvers, now=now)
     reasons = list(reasons_not_to_accept(answer, run=run, plan=plan, gates=open_gates(notes), now=now))
     if run_state(notes) not in {RunState.OPEN, RunState.INTERRUPTED}:
         reasons.append(f"run {run} has ended")

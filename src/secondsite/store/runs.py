@@ -6,18 +6,21 @@ import contextlib
 import datetime as dt
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import JournalError, UsageError
+from ..errors import JournalError, SecondsiteError, UsageError
+from ..estate.model import Estate
+from ..plan.differences import Present, places_of
+from ..plan.load import load_plan
 from ..plan.model import Plan
 from ..run.durable import DurableJournal, Notebook, recorded_attempts
 from ..run.interpreter import Kit
 from ..run.model import Answer, Note, NoteKind, RunResult, RunState
 from ..run.perform import store_lost
 from ..run.ports import Approvers, Clock, Observer, Registry, StandingOrders
-from ..run.rules import exit_code_of, fold, reasons_in, run_state
+from ..run.rules import exit_code_of, fold, reasons_in, remarks_in, run_state
 from ..run.service import abort_run, answer_gate, open_gates, require_no_stop, resume_run, start_run
 from ..run.stop import Stop
 from .folders import Folders, RunFolder
@@ -50,9 +53,15 @@ class Crew:
 class RunStore:
     """Every run of one estate. Reading and answering need no lock; starting and resuming need a session."""
 
-    def __init__(self, state: Path, *, root: Path, clock: Clock) -> None:
-        """Touch nothing yet. Pinned paths are relative to ``root``."""
+    def __init__(
+        self, state: Path, *, root: Path, clock: Clock, estate_now: Callable[[], Estate] | None = None
+    ) -> None:
+        """Touch nothing yet. Pinned paths are relative to ``root``.
+
+        ``estate_now`` reads the estate's files as they are; without it, runs are not compared with the estate.
+        """
         self.state, self.root, self.clock = state, root, clock
+        self._estate_now = estate_now
         self.folders = Folders(state)
         self.stops = StopFile(state, clock=clock)
         self._lock = RunLock(state)
@@ -104,13 +113,50 @@ class RunStore:
         attempts = recorded_attempts(self.state / JOURNAL_NAME, folder.id)
         state, records = run_state(notes), fold(folder.plan(), attempts, notes)
         code = exit_code_of(state, records)
-        return RunResult(run=folder.id, state=state, exit_code=code, steps=records, reasons=reasons_in(records))
+        return RunResult(
+            run=folder.id,
+            state=state,
+            exit_code=code,
+            steps=records,
+            reasons=reasons_in(records),
+            remarks=remarks_in(notes),
+        )
 
     def answer(self, folder: RunFolder, answer: Answer, *, approvers: Approvers) -> None:
         """Record a person's signed answer to a gate; see ``run.service.answer_gate``."""
         plan, now = folder.plan(), self.clock.now()
         with self._existing_notebook() as book:
-            answer_gate(answer, run=folder.id, plan=plan, journal=book, approvers=approvers, now=now)
+            answer_gate(
+                answer,
+                run=folder.id,
+                plan=plan,
+                journal=book,
+                approvers=approvers,
+                now=now,
+                present=self.as_it_is_now(folder),
+            )
+
+    def as_it_is_now(self, folder: RunFolder) -> Present:
+        """Return the plan that the run's own copy of its runbook gives for the estate as its files are now."""
+        if self._estate_now is None:
+            return Present()
+        plan = folder.plan()
+        try:
+            estate = self._estate_now()
+        except SecondsiteError as error:
+            return Present(trouble=error.what)
+        try:
+            now = load_plan(
+                plan.runbook,
+                directory=folder.files / "runbooks",
+                root=folder.files,
+                estate=estate,
+                origin=plan.origin,
+                target=plan.target,
+            )
+        except SecondsiteError as error:
+            return Present(places=places_of(estate), trouble=error.what)
+        return Present(plan=now, places=places_of(estate))
 
     def abort(self, folder: RunFolder, *, who: str) -> None:
         """End a run; see ``run.service.abort_run``."""
@@ -207,6 +253,7 @@ class Session:
             files=folder.files,
             observers=(StepRecorder(folder.records), *crew.observers),
             stop_order=self._store.stops.order,
+            as_it_is_now=lambda: self._store.as_it_is_now(folder),
         )
 
     def _opened(self) -> DurableJournal:

@@ -388,14 +388,6 @@ def test_a_run_is_resumed_with_its_own_plan_only_and_not_once_it_ended() -> None
         resume_run(engine.plan, run=engine.run, kit=kit_of(engine), stop=Stop())
 
 
-def test_a_run_begun_by_another_engine_is_refused() -> None:
-    engine = engine_for(example_plan(ONE))
-    begun = {"plan_digest": engine.plan.digest, "engine": "0"}
-    engine.journal.note(engine.run, NoteKind.BEGUN, "", begun)
-    with pytest.raises(StepMismatch, match="begun by engine 0"):
-        resume_run(engine.plan, run=engine.run, kit=kit_of(engine), stop=Stop())
-
-
 def test_a_plan_that_names_what_nobody_provides_is_refused_before_anything_happens() -> None:
     engine = engine_for(example_plan(ONE))
     with pytest.raises(UsageError, match="action act, probe look"):
