@@ -18,14 +18,17 @@ def nothing_was_promoted(facts: Facts) -> RuleResult:
         for poll in polls or ()
         if poll.state is Writability.WRITABLE and facts.promised.nodes.get(poll.node) != facts.promised.serves_at
     }
+    blind = tuple(
+        one for one in facts.unwatched if facts.promised.nodes.get(one.split(" ")[0]) != facts.promised.serves_at
+    )
     return RuleResult(
         id="nothing-promoted",
         claim=f"Nothing was promoted: whoever could write was at {facts.promised.serves_at} all the time",
-        status=status_of(False if elsewhere else True if polls and not facts.unwatched else None),
+        status=status_of(False if elsewhere else True if polls and not blind else None),
         saw=f"writable elsewhere: {', '.join(sorted(elsewhere))}"[:200]
         if elsewhere
-        else not_watched(facts)
-        if facts.unwatched
+        else not_watched(blind)
+        if blind
         else f"{len(polls)} polls, none of them"
         if polls
         else NOT_MEASURED,
@@ -51,7 +54,7 @@ def kept_writing(facts: Facts) -> RuleResult:
         status=status_of(False if stopped else True if seen and not facts.unwatched else None),
         saw="; ".join(sorted(stopped))[:200]
         if stopped
-        else not_watched(facts)
+        else not_watched(facts.unwatched)
         if facts.unwatched
         else f"{len(mine)} polls of {len(seen)} writers"
         if seen

@@ -156,7 +156,7 @@ def fencing_held(facts: Facts) -> RuleResult:
 def one_writer(facts: Facts) -> RuleResult:
     """Two nodes that can write the same workload at once are split brain."""
     most = facts.max_writers
-    saw = not_watched(facts) if most is None else f"at most {most}"
+    saw = not_watched(facts.unwatched) if most is None else f"at most {most}"
     return RuleResult(
         id="one-writer",
         claim="No two nodes could write the same workload at the same time",

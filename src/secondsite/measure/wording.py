@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .facts import Facts
 from .milestones import between
@@ -29,9 +29,9 @@ def status_of(satisfied: bool | None) -> Status:  # noqa: FBT001  the fact itsel
     return Status.SATISFIED if satisfied else Status.NOT_SATISFIED
 
 
-def not_watched(facts: Facts) -> str:
+def not_watched(unwatched: Sequence[str]) -> str:
     """Name who went unwatched."""
-    return f"not watched: {'; '.join(facts.unwatched)}"[:200]
+    return f"not watched: {'; '.join(unwatched)}"[:200]
 
 
 def not_restored(facts: Facts, arm: Arm) -> str:
