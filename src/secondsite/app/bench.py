@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..estate.load import load_estate
 from ..estate.model import Estate, WorkloadName
 from ..hands import actions as hand_actions
-from ..hands import keepers, secrets
+from ..hands import controllers, keepers, secrets
 from ..hands.age import LAB_LIMITATION, Safe, own_safe
 from ..hands.approvers import SshApprovers, make_lab_persons
 from ..hands.dns import NameServer
@@ -191,6 +191,7 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
         by_hand.registry(),
         workload_actions.Steps(adapters=adapters).registry(),
         probe_actions.Steps(estate=estate, hands=runner, clock=clock).registry(),
+        controllers.Steps(hands=hands).registry(),
         keepers.Steps(estate=estate, hands=hands, authorities=authorities, now=clock.now).registry(),
         provisioning_registry(
             estate,

@@ -10,6 +10,7 @@ from ..run.ports import Observer
 from ..store.runs import Crew
 from .bench import open_bench, run_store
 from .desks import Desks, desks_of
+from .standby import Standby
 
 
 @contextlib.contextmanager
@@ -23,7 +24,9 @@ def crew(estate: Estate, observers: tuple[Observer, ...] = (), *, say: Callable[
             desks=desks_of(estate),
             say=say,
         )
+        standby = Standby(estate=estate, store=run_store(estate), hands=bench.hands, say=say)
         try:
-            yield bench.crew(*observers, desks)
+            yield bench.crew(*observers, desks, standby)
         finally:
             desks.stop()
+            standby.stop()

@@ -46,17 +46,17 @@ def run(*, runbook: str, origin: str | None, target: str | None, estate: Path, y
 
     loaded = app.estate(estate)
     plan = load_plan(runbook, directory=app.RUNBOOKS, root=app.PROJECT, estate=loaded, origin=origin, target=target)
-    _ask_first(loaded, f"run {runbook}" + (f" from {origin} to {target}" if origin else ""), yes=yes)
+    ask_first(loaded, f"run {runbook}" + (f" from {origin} to {target}" if origin else ""), yes=yes)
     store, stop = app.run_store(loaded), Stop()
     with (
         stop.on_signals(),
         store.session(purpose=runbook) as session,
-        app.crew(loaded, (_Teller(as_json),), say=say) as crew,
+        app.crew(loaded, (Teller(as_json),), say=say) as crew,
     ):
         folder = session.begin(plan)
         say(f"run {folder.id} of plan {plan.digest[:12]}")
         result = session.start(folder, crew, stop=stop)
-    return _finish(result, as_json=as_json)
+    return finish(result, as_json=as_json)
 
 
 @click.group()
@@ -116,10 +116,10 @@ def resume(*, number: str | None, estate: Path, yes: bool, as_json: bool) -> int
     store, stop = app.run_store(loaded), Stop()
     with stop.on_signals(), store.session(purpose=f"resume {number or ''}".strip()) as session:
         folder = store.folders.find(number) if number else store.the_open_run()
-        _ask_first(loaded, f"resume {folder.id}", yes=yes)
-        with app.crew(loaded, (_Teller(as_json),), say=say) as crew:
+        ask_first(loaded, f"resume {folder.id}", yes=yes)
+        with app.crew(loaded, (Teller(as_json),), say=say) as crew:
             result = session.resume(folder, crew, stop=stop)
-    return _finish(result, as_json=as_json)
+    return finish(result, as_json=as_json)
 
 
 @runs.command()
@@ -230,7 +230,7 @@ def _store(estate: Path) -> RunStore:
     return app.run_store(app.estate(estate))
 
 
-def _ask_first(estate: Estate, what: str, *, yes: bool) -> None:
+def ask_first(estate: Estate, what: str, *, yes: bool) -> None:
     """On a real estate a person says go; the lab never asks, and without a terminal nobody is waited for."""
     if yes or (Path(estate.directory) / "lab.yml").exists():
         return
@@ -240,7 +240,7 @@ def _ask_first(estate: Estate, what: str, *, yes: bool) -> None:
         raise Refused("you said no")
 
 
-class _Teller:
+class Teller:
     """Says every change of a step on standard error."""
 
     def __init__(self, quiet: bool) -> None:
@@ -259,7 +259,8 @@ class _Teller:
             say(f"  answer with: secondsite approve {transition.run} {told['gate']} --yes|--no --as NAME", style="bold")
 
 
-def _finish(result: RunResult, *, as_json: bool) -> int:
+def finish(result: RunResult, *, as_json: bool) -> int:
+    """Show how a run ended, and return the exit code that says so."""
     _show(result, as_json=as_json)
     if result.stopped_by is not None:
         say(str(result.stopped_by), style="bold red")

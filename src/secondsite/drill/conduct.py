@@ -148,12 +148,12 @@ class Conductor:
 
     def _endure(self) -> None:
         self._fault_endured()
-        if self.scenario.together_with is None:
-            self._hold_at_secondary()
+        if self.scenario.writers_may_stop:  # nobody can be served before the fault is taken back
             self._lost_site_back()
+            self._hold_at_secondary()
         else:
-            self._lost_site_back()
             self._hold_at_secondary()
+            self._lost_site_back()
 
     def _fault_endured(self) -> None:
         """Pull the plug of the origin, and do nothing else: the target must go on by itself."""

@@ -268,6 +268,21 @@ class Trust:
         )
 
 
+def disown(directory: Path) -> tuple[str, ...]:
+    """Note the public keys of another controller's users as revoked and forget them; return them.
+
+    For a directory that came from another controller: its private keys are not in it, and new ones are made.
+    """
+    found = sorted(path for user in (USER, RUNNER) for path in (directory / user).glob("*.pub"))
+    keys = [_public_line(path) for path in found if not path.name.endswith("-cert.pub")]
+    revoked = directory / "revoked"
+    known = revoked.read_text(encoding="ascii").splitlines() if revoked.exists() else []
+    _write(revoked, "".join(f"{line}\n" for line in dict.fromkeys([*known, *keys])))
+    for path in found:
+        path.unlink()
+    return tuple(keys)
+
+
 _NAME_RULE = "a host's or site's name is 1 to 63 of a-z, 0-9 and -, and does not begin with -"
 _UNQUOTABLE = re.compile(r'["\\\x00-\x1f\x7f]')
 _CONFIG_FOR_ALL = """\

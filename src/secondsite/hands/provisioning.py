@@ -141,6 +141,24 @@ class RequireAll:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRevoked:
+    """Tells which keys open nothing any more."""
+
+    trust: Trust
+
+    def perform(self, arguments: Json, *, key: str, context: StepContext) -> Outcome:  # noqa: ARG002  reads only
+        """Return them.
+
+        Raises:
+            MeasurementError: there are none, so nobody would be refused.
+        """
+        revoked = list(self.trust.revoked())
+        if not revoked:
+            raise MeasurementError("no key is revoked here, so that nobody would be refused")
+        return Outcome(changed=False, detail={"revoked": revoked})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RenewIdentities:
     """Revokes the keys that log in, and makes new ones."""
 
@@ -160,6 +178,7 @@ def registry(estate: Estate, *, pyinfra: PyinfraDoor, ansible: AnsibleDoor, now:
         "first-contact": contact,
         "converge": Converge(estate=estate, door=ansible),
         "require-all-hosts": RequireAll(),
+        "read-revoked": ReadRevoked(trust=pyinfra.trust),
         "renew-identities": RenewIdentities(trust=pyinfra.trust, now=now),
     }
     probes: dict[str, Probe] = {"contacted": contact}

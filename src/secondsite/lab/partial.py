@@ -25,6 +25,7 @@ _KINDS = {
 }
 _ASK_EVERY_S = 0.25
 _HEARD_WITHIN_S = 15.0
+_HEARD_IN_S = 0.5
 _STOP_ETCD = "systemctl mask --runtime --quiet etcd && systemctl kill --signal=KILL etcd"
 _START_ETCD = "systemctl unmask --runtime --quiet etcd && systemctl reset-failed etcd && systemctl start etcd"
 _ETCD_LISTENS = "ss --no-header --listening --numeric --tcp 'sport = :2379 or sport = :2380'"
@@ -115,7 +116,7 @@ def _beginning(settings: LabSettings, topology: Topology, fault: FaultKind, targ
 def _ending(settings: LabSettings, fault: FaultKind, target: str) -> None:
     match fault:
         case FaultKind.CUT_LINK_INWARD:
-            _nft(settings, f"destroy table netdev {_table(target)}")
+            _nft(settings, f"table netdev {_table(target)} {{}}\ndelete table netdev {_table(target)}")
         case FaultKind.STOP_ETCD:
             _inside(settings, target, _START_ETCD)
         case _:
@@ -125,8 +126,7 @@ def _ending(settings: LabSettings, fault: FaultKind, target: str) -> None:
 def _is_heard(settings: LabSettings, topology: Topology, fault: FaultKind, target: str) -> bool:
     match fault:
         case FaultKind.CUT_LINK_INWARD:
-            asker = _asker(settings, topology, target)
-            return asker is None or bool(_pinged(settings, topology, target, asker))
+            return _deafness(settings, topology, [target], seconds=_HEARD_IN_S).packets_heard > 0
         case FaultKind.STOP_ETCD:
             return bool(_etcds_listening(settings, [target]))
         case _:
@@ -171,12 +171,6 @@ def _asker(settings: LabSettings, topology: Topology, site: str) -> LabHost | No
     return outsider(topology, list(topology.at(site)), running=processes.inits(settings))
 
 
-def _pinged(settings: LabSettings, topology: Topology, site: str, asker: LabHost) -> list[str]:
-    hosts = [host for host in topology.at(site) if not host.carrier]
-    replied = ready.answers_ping(settings.namespace(asker.name), _addresses(hosts))
-    return [name for name, answered in replied.items() if answered]
-
-
 def _addresses(hosts: Sequence[LabHost]) -> dict[str, str]:
     return {host.name: str(address.ip) for host in hosts for address in list(host.addresses.values())[:1]}
 
@@ -187,8 +181,8 @@ def _etcds_listening(settings: LabSettings, hosts: Sequence[str]) -> list[str]:
 
 def _hosts_reached(settings: LabSettings, topology: Topology) -> list[str]:
     addresses = {host.name: str(host.management.ip) for host in topology.hosts.values()}
-    replied = ready.answers_ping(settings.control, addresses)
-    return [f"{name} answered the controller" for name, answered in replied.items() if answered]
+    answered = ready.wait_for_ssh(settings, addresses, within_s=_HEARD_IN_S)  # firewalls let nothing else through
+    return [f"{name} answered the controller" for name in answered]
 
 
 def _asked(names: tuple[str, ...], ask: Callable[[], list[str]], *, seconds: float) -> Silence:

@@ -23,6 +23,7 @@ class Intent(enum.Enum):
     FAILOVER = "failover"
     SWITCHOVER = "switchover"
     FAILBACK = "failback"
+    TAKEOVER = "takeover"
 
     @property
     def has_direction(self) -> bool:

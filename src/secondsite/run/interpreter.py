@@ -46,6 +46,7 @@ from .rules import (
     remarks_in,
     resolved,
     stale_readings,
+    was_taken_over,
 )
 from .stop import Stop
 
@@ -105,6 +106,7 @@ class Interpreter:
         self._last_note = 0
         self._halted = False
         self._aborted = False
+        self._taken_over = False
         self._stopped_at: float | None = None
         self._stopped_by: StopOrder | None = None
 
@@ -125,7 +127,9 @@ class Interpreter:
 
     def _take_up(self) -> None:
         journal = self._kit.journal
-        self._records = dict(fold(self._plan, journal.attempts(self._run), journal.notes(self._run)))
+        notes = journal.notes(self._run)
+        self._records = dict(fold(self._plan, journal.attempts(self._run), notes))
+        self._taken_over = was_taken_over(notes)
         well = {step.name for step in self._plan.steps if came_out_well(step, self._records[step.name])}
         for name in stale_readings(self._plan, well=well):
             well.discard(name)
@@ -155,6 +159,8 @@ class Interpreter:
                 self._look(step, step.probe, self._settle)
             case StepState.DONE if step.verify and step.probe is not None:
                 self._look(step, step.probe, self._verify)
+            case StepState.PLANNED | StepState.WAITING if not self._halted and self._may_have_happened(step, record):
+                self._doubt_another(step)
             case StepState.PLANNED | StepState.WAITING if not self._halted:
                 self._admit(step, record)
             case _:
@@ -197,6 +203,18 @@ class Interpreter:
             self._look(step, step.probe, self._settle)
         else:
             self._ask_a_person(step, {})
+
+    def _may_have_happened(self, step: Step, record: StepRecord) -> bool:
+        """Say whether another controller may have done this, after the last thing that reached this journal."""
+        return self._taken_over and record.attempts == 0 and not record.settled and not step.may_repeat
+
+    def _doubt_another(self, step: Step) -> None:
+        if step.probe is None:
+            self._ask_a_person(step, {})
+            return
+        why = "another controller had this run, and what it did last is not recorded here"
+        self._change(step, StepState.IN_DOUBT, detail={"why": why})
+        self._look(step, step.probe, self._settle)
 
     def _ask_a_person(self, step: Step, seen: Json) -> None:
         name = doubt_gate(step.name, self._records[step.name].attempts)

@@ -96,6 +96,7 @@ class NoteKind(enum.Enum):
     VERIFIED = "verified"
     INTERRUPTED = "interrupted"
     ABORT = "abort"
+    TAKEN_OVER = "taken-over"
     ENDED = "ended"
 
 

@@ -48,7 +48,9 @@ def _record(step: Step, tries: Sequence[Attempt], notes: Mapping[tuple[NoteKind,
     consent = consent_from(closed) if closed is not None else None
     last = max(tries, key=lambda attempt: attempt.key.attempt, default=None)
     state, result = _untried(refused, consent, opened=opened)
-    settled: Json | None = None
+    settled = notes.get((NoteKind.SETTLED, attempt_name(step.name, 0)))  # what another controller did, unrecorded here
+    if settled is not None and effect_in(settled) is Effect.APPLIED:
+        state, result = StepState.VERIFIED, _settled_result(settled)
     if last is not None:
         settled = notes.get((NoteKind.SETTLED, attempt_name(step.name, last.key.attempt)))
         state, result = _tried(step, last, settled, notes.get((NoteKind.VERIFIED, step.name)))
@@ -62,7 +64,12 @@ def _record(step: Step, tries: Sequence[Attempt], notes: Mapping[tuple[NoteKind,
     )
 
 
-def _untried(refused: Json | None, consent: Consent | None, *, opened: bool) -> tuple[StepState, None]:
+def was_taken_over(notes: Sequence[Note]) -> bool:
+    """Say whether another controller may have done more than is recorded here."""
+    return any(note.kind is NoteKind.TAKEN_OVER for note in notes)
+
+
+def _untried(refused: Json | None, consent: Consent | None, *, opened: bool) -> tuple[StepState, StepResult | None]:
     if refused is not None or (consent is not None and not consent.granted):
         return StepState.REFUSED, None
     return (StepState.WAITING if opened and consent is None else StepState.PLANNED), None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import JournalError, SecondsiteError, UsageError
+from ..errors import JournalError, Refused, SecondsiteError, UsageError
 from ..estate.model import Estate
 from ..plan.differences import Present, places_of
 from ..plan.load import load_plan
@@ -20,7 +20,7 @@ from ..run.interpreter import Kit
 from ..run.model import Answer, Note, NoteKind, RunResult, RunState
 from ..run.perform import store_lost
 from ..run.ports import Approvers, Clock, Observer, Registry, StandingOrders
-from ..run.rules import exit_code_of, fold, reasons_in, remarks_in, run_state
+from ..run.rules import exit_code_of, fold, reasons_in, remarks_in, run_state, was_taken_over
 from ..run.service import abort_run, answer_gate, open_gates, require_no_stop, resume_run, start_run
 from ..run.stop import Stop
 from .folders import Folders, RunFolder
@@ -29,6 +29,8 @@ from .steps import StepRecorder, durations
 from .stops import StopFile
 
 JOURNAL_NAME = "journal.sqlite"
+TAKEOVER = "takeover"
+"""The runbook that fences another controller."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +160,28 @@ class RunStore:
             return Present(places=places_of(estate), trouble=error.what)
         return Present(plan=now, places=places_of(estate))
 
+    def mark_taken_over(self, folder: RunFolder, *, who: str) -> None:
+        """Note that another controller may have done more of a run than is recorded here."""
+        with self._existing_notebook() as book:
+            body = {"who": who, "at": self.clock.now().isoformat()}
+            book.note(folder.id, NoteKind.TAKEN_OVER, "", body)
+
+    def require_fenced(self, folder: RunFolder) -> None:
+        """Pass when a run is this controller's own, or the controller that it was taken over from may act no more.
+
+        Raises:
+            Refused: it may.
+        """
+        if folder.id.split("-", 1)[1] == TAKEOVER or not was_taken_over(self.notes(folder)):
+            return
+        done = [one for one in self.summaries() if one.folder.id.split("-", 1)[1] == TAKEOVER
+                and one.state is RunState.DONE and one.folder.number > folder.number]  # fmt: skip
+        if not done:
+            raise Refused(
+                f"{folder.id} was another controller's, and nothing shows that it may act no more",
+                next_step="resume the run of takeover first: secondsite runs list",
+            )
+
     def abort(self, folder: RunFolder, *, who: str) -> None:
         """End a run; see ``run.service.abort_run``."""
         with self._existing_notebook() as book:
@@ -235,6 +259,7 @@ class Session:
         """Carry a run on from where its journal ends; see ``run.service.resume_run``."""
         if not (self._store.state / JOURNAL_NAME).exists():
             raise self._store.lost()
+        self._store.require_fenced(folder)
         return resume_run(folder.plan(), run=folder.id, kit=self._kit(folder, crew), stop=stop)
 
     def close(self) -> None:

@@ -38,12 +38,13 @@ def engine_for(plan: Plan, crash: CrashPoint | None = None) -> SimulatedEngine:
 
 
 def a_person_who_looks(engine: SimulatedEngine) -> Callable[[Transition], None]:
-    """Answer truthfully when no probe can tell whether a step happened."""
+    """Answer truthfully when no probe can tell whether a step happened, and consent to what waits for persons."""
 
     def answer(transition: Transition, /) -> None:
         gate = transition.detail.get("gate")
-        if transition.state is StepState.IN_DOUBT and gate is not None:
+        if transition.state in {StepState.IN_DOUBT, StepState.WAITING} and gate is not None:
             happened = f"{engine.run}/{transition.step}" in engine.world.effects
+            happened = happened or transition.state is StepState.WAITING
             for who in ("ana", "bo"):
                 now = engine.clock.now()
                 asked = answer_for(engine.plan, run=engine.run, gate=str(gate), who=who, granted=happened, at=now)
@@ -76,7 +77,7 @@ def test_there_are_runbooks() -> None:
 def test_a_runbook_that_is_not_disturbed_performs_every_step_once(name: str, size: str) -> None:
     plan = plan_of(name, size)
     engine = engine_for(plan)
-    result = engine.drive()
+    result = engine.drive(observers=(a_person_who_looks(engine),))
     assert result.state is RunState.DONE, result.reasons
     assert sorted(engine.world.asked) == sorted(step.name for step in plan.steps)
 
@@ -84,10 +85,11 @@ def test_a_runbook_that_is_not_disturbed_performs_every_step_once(name: str, siz
 @pytest.mark.parametrize(("size", "name", "step", "moment"), list(crash_points()))
 def test_a_run_resumed_after_a_crash_applies_each_effect_once(size: str, name: str, step: str, moment: str) -> None:
     plan = plan_of(name, size)
-    undisturbed = engine_for(plan).drive()
+    calm = engine_for(plan)
+    undisturbed = calm.drive(observers=(a_person_who_looks(calm),))
     engine = engine_for(plan, CrashPoint(step=step, moment=moment))
     with pytest.raises(Crash):
-        engine.drive()
+        engine.drive(observers=(a_person_who_looks(engine),))
     completed = {a.key.step for a in engine.journal.attempts(engine.run) if a.result is not None}
     asked_before = list(engine.world.asked)
 

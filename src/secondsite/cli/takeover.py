@@ -1,0 +1,49 @@
+"""``secondsite takeover``: go on where another controller was lost with its site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from ..run.model import RunState
+from ..run.stop import Stop
+from .runs import Teller, ask_first, finish
+from .terminal import estate_option, json_option, say
+
+
+@click.command()
+@click.argument("copy", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--from", "origin", metavar="SITE", required=True, help="The site that the old controller was lost with.")
+@click.option("--to", "target", metavar="SITE", required=True, help="The site where this one goes on.")
+@estate_option
+@click.option("--yes", is_flag=True, help="Do not ask (needed on a real estate without a terminal).")
+@json_option
+def takeover(*, copy: Path, origin: str, target: str, estate: Path, yes: bool, as_json: bool) -> int:
+    """Go on from COPY, which a standby host kept of another controller's state, and let that controller act no more.
+
+    COPY lies on each host of the group `standby`, in /var/lib/secondsite-standby. The state directory must be a new
+    one (SECONDSITE_STATE). Two persons consent; then every host outside the lost site refuses the old controller's keys
+    and ends its sessions; then the run that was open goes on. What the copy does not tell of it is looked at first.
+    """
+    from .. import app  # noqa: PLC0415  what the app imports takes longer than --help may
+    from ..app.takeover import lay_out  # noqa: PLC0415
+    from ..plan.load import load_plan  # noqa: PLC0415
+
+    loaded = app.estate(estate)
+    plan = load_plan("takeover", directory=app.RUNBOOKS, root=app.PROJECT, estate=loaded, origin=origin, target=target)
+    ask_first(loaded, f"take over what was lost with {origin}", yes=yes)
+    store, open_runs = lay_out(loaded, copy)
+    say(f"open in the copy: {', '.join(open_runs) or 'no run'}")
+    stop = Stop()
+    with stop.on_signals(), store.session(purpose="takeover") as session:
+        with app.crew(loaded, (Teller(as_json),), say=say) as crew:
+            folder = session.begin(plan)
+            say(f"run {folder.id} of plan {plan.digest[:12]}")
+            result = session.start(folder, crew, stop=stop)
+        if result.state is not RunState.DONE or len(open_runs) != 1:
+            return finish(result, as_json=as_json)
+        say(f"the old controller may act no more; {open_runs[0]} goes on")
+        with app.crew(loaded, (Teller(as_json),), say=say) as crew:
+            result = session.resume(store.folders.find(open_runs[0]), crew, stop=stop)
+    return finish(result, as_json=as_json)
