@@ -1,0 +1,120 @@
+"""A controller is lost in the middle of a failover; another goes on, and the first may act no more when it is back."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.end_to_end.conftest import ROOT, Estate
+
+pytestmark = [pytest.mark.lab, pytest.mark.nightly, pytest.mark.timeout(900)]
+PERSONS = ("lab-approver-1", "lab-approver-2")
+TIMELINE = "runuser -u postgres -- psql -XAtqc 'SELECT timeline_id FROM pg_control_checkpoint()'"
+
+
+class Controller:
+    """One controller, with a state of its own."""
+
+    def __init__(self, estate: Estate, state: Path) -> None:
+        self.state, self.environment = state, {**estate.environment, "SECONDSITE_STATE": str(state)}
+
+    def begin(self, *words: str, said: Path) -> subprocess.Popen[bytes]:
+        with said.open("w") as out:
+            return subprocess.Popen(
+                [str(ROOT / "secondsite"), *words],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        argv = [str(ROOT / "secondsite"), *words]
+        return subprocess.run(argv, env=self.environment, capture_output=True, text=True, timeout=300, check=False)
+
+    def consent(self, run: str) -> None:
+        for who in PERSONS:
+            key = str(self.state / "approvers" / who)
+            said = self.run("approve", run, "authorise", "--as", who, "--key", key)
+            assert said.returncode == 0, said.stderr
+
+
+def wait_for(said: Path, pattern: str, *, within_s: float = 240) -> re.Match[str]:
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        if found := re.search(pattern, said.read_text()):
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"no {pattern} in: {said.read_text()[-3000:]}")
+
+
+@pytest.fixture
+def lost(whole: Estate, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path, Controller]]:
+    """A controller that fell silent when it had just seen the fencing confirmed; dc1 has no power."""
+    first, said = Controller(whole, whole.state), tmp_path / "first"
+    cut = whole.secondsite("lab", "fault", "cut-power", "dc1")
+    assert cut.returncode == 0, cut.stderr
+    process = first.begin("run", "failover", "--from", "dc1", "--to", "dc2", said=said)
+    try:
+        run = wait_for(said, r"run (\d+)-failover")[1]
+        wait_for(said, r"authorise: (waiting|done)")
+        if "authorise: done" not in said.read_text():
+            first.consent(run)
+        wait_for(said, r"promote-billing: intended")
+        os.killpg(process.pid, signal.SIGSTOP)
+        yield process, said, first
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGCONT)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def test_another_controller_goes_on_and_the_first_may_act_no_more(
+    whole: Estate, lost: tuple[subprocess.Popen[bytes], Path, Controller], tmp_path: Path
+) -> None:
+    process, first_said, _ = lost
+    copy = tmp_path / "lab.tgz"
+    copy.write_bytes(base64.b64decode(whole.on("vault", "base64 /var/lib/secondsite-standby/*.tgz")))
+    second, said = Controller(whole, tmp_path / "second"), tmp_path / "said"
+
+    too_early = second.run("runs", "resume")
+    assert too_early.returncode != 0
+    going = second.begin("takeover", str(copy), "--from", "dc1", "--to", "dc2", said=said)
+    run = wait_for(said, r"run (\d+)-takeover")[1]
+    wait_for(said, r"authorise: waiting")
+    second.consent(run)
+    assert going.wait(timeout=400) == 0, said.read_text()[-4000:]
+
+    assert "the old controller may act no more" in said.read_text()
+    promoted = int(whole_timeline(second, "db-dc2"))
+    runs = json.loads(second.run("runs", "list", "--json").stdout)["runs"]
+    assert {one["state"] for one in runs if one["run"].endswith(("failover", "takeover"))} == {"done"}
+
+    at = len(first_said.read_text())
+    os.killpg(process.pid, signal.SIGCONT)
+    assert process.wait(timeout=300) != 0
+    later = first_said.read_text()[at:]
+    assert not re.findall(r"^(?:redirect|open|rebuild|keep)\S*: done", later, re.MULTILINE), later
+    assert int(whole_timeline(second, "db-dc2")) == promoted, "nothing was promoted twice"
+
+
+def whole_timeline(controller: Controller, host: str) -> str:
+    """Ask by the keys that open hosts now."""
+    config = controller.state / "keys" / "ssh_config"
+    instance = controller.environment["SECONDSITE_LAB"]
+    argv = ["ip", "netns", "exec", f"{instance}-control", "ssh", "-F", str(config), "--", host]
+    done = subprocess.run(
+        [*argv, f'sudo -n sh -c "{TIMELINE}"'], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
