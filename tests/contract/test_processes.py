@@ -98,6 +98,30 @@ def test_a_second_start_is_refused_and_the_holder_is_named(processes: Processes)
     assert machine.store().holder() == "", "the lock ends with the process"
 
 
+def test_a_run_whose_engine_was_killed_is_shown_as_interrupted_and_tells_so_for_good(processes: Processes) -> None:
+    machine = processes("two_gates")
+    process = machine.start()
+    machine.wait_for_gates({"left", "right"})
+    folder = machine.store().folders.find("1")
+    assert machine.store().steps(folder).state is RunState.OPEN
+    process.kill()
+    machine.finish(process)
+
+    assert [summary.state for summary in machine.store().summaries()] == [RunState.INTERRUPTED]
+    dead = machine.store().steps(folder)
+    assert dead.state is RunState.INTERRUPTED
+    assert [(one.was_asked, one.resumed_at, one.in_doubt) for one in dead.interruptions] == [(False, "", ())]
+    machine.answer("left", "ana", granted=True)
+    assert machine.run(crash=("left", "before")) is None
+    machine.answer("right", "bo", granted=True)
+    ended = machine.run()
+    assert ended is not None
+    assert ended.state == "done"
+    told = machine.store().steps(folder).interruptions
+    assert [one.in_doubt for one in told] == [(), ("left",)]
+    assert all(one.last_heard <= one.resumed_at for one in told)
+
+
 def test_an_answer_from_another_process_reaches_a_waiting_run(processes: Processes) -> None:
     machine = processes("two_gates")
     process = machine.start()

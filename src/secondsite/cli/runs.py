@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import Refused, UsageError
-from ..run.model import RunResult, RunState, StepRecord, StepState, StopOrder, Transition
+from ..run.model import Interruption, RunResult, RunState, StepRecord, StepState, StopOrder, Transition
 from ..run.stop import Stop
 from .terminal import clean, emit_json, estate_option, json_option, say
 
@@ -287,7 +287,16 @@ def _show(result: RunResult, *, as_json: bool) -> None:
     console.print(table)
     for remark in result.remarks:
         console.print(Text(clean(remark), style="bold red"))
+    for one in result.interruptions:
+        console.print(Text(clean(f"\n{_interrupted(one)}"), style="yellow"), soft_wrap=True)
     console.print(Text.assemble(f"\nRun {clean(result.run)}: ", (result.state.value, _STYLES[result.state])))
+
+
+def _interrupted(one: Interruption) -> str:
+    how = "It was stopped" if one.was_asked else "The engine ended without a word"
+    doubt = f", with {', '.join(one.in_doubt)} in doubt" if one.in_doubt else ""
+    then = f"resumed at {one.resumed_at}" if one.resumed_at else "not yet resumed"
+    return f"Interrupted: {how} after {one.last_heard}{doubt}; {then}."
 
 
 def result_json(result: RunResult) -> dict[str, object]:
@@ -298,6 +307,15 @@ def result_json(result: RunResult) -> dict[str, object]:
         "exit_code": result.exit_code,
         "reasons": list(result.reasons),
         "remarks": list(result.remarks),
+        "interruptions": [
+            {
+                "was_asked": one.was_asked,
+                "last_heard": one.last_heard,
+                "resumed_at": one.resumed_at or None,
+                "in_doubt": list(one.in_doubt),
+            }
+            for one in result.interruptions
+        ],
         "steps": [
             {
                 "step": name,

@@ -95,6 +95,7 @@ class NoteKind(enum.Enum):
     SETTLED = "settled"
     VERIFIED = "verified"
     INTERRUPTED = "interrupted"
+    RESUMED = "resumed"
     ABORT = "abort"
     TAKEN_OVER = "taken-over"
     ENDED = "ended"
@@ -190,6 +191,20 @@ class StopOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Interruption:
+    """The engine ended under a run: by a person's or signal's order if it ``was_asked``, else without a word.
+
+    ``last_heard`` is the last instant it wrote down; ``resumed_at`` is empty until the run goes on; ``in_doubt`` names
+    the steps whose result was not recorded. Instants are ISO 8601 with an offset.
+    """
+
+    was_asked: bool
+    last_heard: str
+    resumed_at: str
+    in_doubt: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """How a run came out, and the exit code it ends the command with.
 
@@ -203,6 +218,7 @@ class RunResult:
     reasons: Sequence[str] = ()
     stopped_by: StopOrder | None = None
     remarks: Sequence[str] = ()
+    interruptions: Sequence[Interruption] = ()
 
     @property
     def facts(self) -> Mapping[str, Json]:

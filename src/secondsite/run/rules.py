@@ -13,6 +13,7 @@ from .model import (
     Attempt,
     Consent,
     HeardAnswer,
+    Interruption,
     Json,
     Note,
     NoteKind,
@@ -272,9 +273,56 @@ def run_state(notes: Sequence[Note]) -> RunState:
     for note in notes:
         if note.kind is NoteKind.INTERRUPTED:
             state = RunState.INTERRUPTED
+        if note.kind is NoteKind.RESUMED:
+            state = RunState.OPEN
         if note.kind is NoteKind.ENDED:
             return next((s for s in RunState if s.value == note.body.get("state")), RunState.FAILED)
     return state
+
+
+def interruption(attempts: Sequence[Attempt], notes: Sequence[Note]) -> Interruption:
+    """Return what is known of an engine that is gone and left a run that has not ended."""
+    ends = [note for note in notes if note.kind in {NoteKind.INTERRUPTED, NoteKind.RESUMED}]
+    settled = {note.name for note in notes if note.kind is NoteKind.SETTLED}
+    last: dict[str, Attempt] = {}
+    for attempt in sorted(attempts, key=lambda one: one.key.attempt):
+        last[attempt.key.step] = attempt
+    in_doubt = [
+        step
+        for step, attempt in last.items()
+        if attempt.result is None and attempt_name(step, attempt.key.attempt) not in settled
+    ]
+    instants = [*(note.body.get("at") for note in notes), *(attempt.intent.get("at") for attempt in attempts)]
+    return Interruption(
+        was_asked=bool(ends) and ends[-1].kind is NoteKind.INTERRUPTED,
+        last_heard=max((one for one in instants if isinstance(one, str)), default=""),
+        resumed_at="",
+        in_doubt=tuple(sorted(in_doubt)),
+    )
+
+
+def interruption_body(found: Interruption, *, resumed_at: str) -> Json:
+    """Return an interruption as it is recorded when its run is resumed."""
+    return {
+        "at": resumed_at,
+        "was_asked": found.was_asked,
+        "last_heard": found.last_heard,
+        "in_doubt": list(found.in_doubt),
+    }
+
+
+def interruptions(notes: Sequence[Note]) -> tuple[Interruption, ...]:
+    """Return every interruption after which the run was resumed, in order."""
+    return tuple(
+        Interruption(
+            was_asked=note.body.get("was_asked") is True,
+            last_heard=str(note.body.get("last_heard", "")),
+            resumed_at=str(note.body.get("at", "")),
+            in_doubt=tuple(str(step) for step in _list(note.body.get("in_doubt"))),
+        )
+        for note in notes
+        if note.kind is NoteKind.RESUMED
+    )
 
 
 def exit_code_of(state: RunState, records: Mapping[str, StepRecord]) -> int:

@@ -13,7 +13,19 @@ from .deviations import Notes, deviations, require_consent
 from .interpreter import Interpreter, Kit
 from .model import ENGINE_VERSION, Answer, Note, NoteKind, RunResult, RunState, StopOrder
 from .ports import Approvers, NotSigned, Registry
-from .rules import DRIFT, ENGINE, answer_body, answer_from, answer_name, reasons_not_to_accept, run_state, targets_of
+from .rules import (
+    DRIFT,
+    ENGINE,
+    answer_body,
+    answer_from,
+    answer_name,
+    interruption,
+    interruption_body,
+    interruptions,
+    reasons_not_to_accept,
+    run_state,
+    targets_of,
+)
 from .stop import Stop
 
 APPROVAL_LASTS = dt.timedelta(hours=4)
@@ -32,12 +44,12 @@ def start_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
     begun = {"plan_digest": plan.digest, "engine": ENGINE_VERSION, "at": kit.clock.now().isoformat()}
     places = dict(kit.as_it_is_now().places)
     if not kit.journal.note(run, NoteKind.BEGUN, "", {**begun, "places": places}):
-        return resume_run(plan, run=run, kit=kit, stop=stop)
+        _require_resumable(plan, run=run, kit=kit)
     return _carry_on(plan, run=run, kit=kit, stop=stop)
 
 
 def resume_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
-    """Carry a run that was begun to its end, or to where it is stopped again.
+    """Record that a run was interrupted, and carry it to its end, or to where it is stopped again.
 
     Raises:
         StepMismatch: it was begun with another plan.
@@ -47,6 +59,14 @@ def resume_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
     """
     _require_known(plan, kit.registry)
     require_no_stop(kit.stop_order())
+    notes = _require_resumable(plan, run=run, kit=kit)
+    at = kit.clock.now().isoformat()
+    found, number = interruption(kit.journal.attempts(run), notes), 1 + len(interruptions(notes))
+    kit.journal.note(run, NoteKind.RESUMED, str(number), interruption_body(found, resumed_at=at))
+    return _carry_on(plan, run=run, kit=kit, stop=stop)
+
+
+def _require_resumable(plan: Plan, *, run: str, kit: Kit) -> Sequence[Note]:
     notes = kit.journal.notes(run)
     reasons = list(reasons_not_to_resume(plan, run, notes))
     if reasons:
@@ -56,7 +76,7 @@ def resume_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
         raise Refused(f"run {run} has ended: {state.value}", next_step="start a new run")
     found = list(deviations(plan, notes, kit.as_it_is_now()))
     require_consent(found, run=run, plan=plan, journal=kit.journal, approvers=kit.approvers, now=kit.clock.now())
-    return _carry_on(plan, run=run, kit=kit, stop=stop)
+    return notes
 
 
 def _carry_on(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:

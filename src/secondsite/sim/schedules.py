@@ -22,7 +22,7 @@ from ..run.interpreter import Kit
 from ..run.model import AttemptKey, Json, NoteKind, RunState, Seen, StepRecord, StepResult, StepState, Transition
 from ..run.perform import store_lost
 from ..run.ports import Outcome, Registry, StepContext
-from ..run.rules import fold, run_state, step_of_gate
+from ..run.rules import fold, interruptions, run_state, step_of_gate
 from ..run.service import abort_run, answer_for, answer_gate, open_gates, resume_run, start_run
 from ..run.stop import Stop
 from .crash import Crash, Power
@@ -204,6 +204,7 @@ class Disaster:
     _steps: Mapping[str, Step] = field(init=False)
     _finds: Mapping[str, Json] = field(init=False)
     _waited: int = 0
+    _told_before: int = -1
     _stop: Stop = field(default_factory=Stop)
 
     def __post_init__(self) -> None:
@@ -227,7 +228,9 @@ class Disaster:
         self.lives += 1
         self.machine.power.restore()
         self._stop = Stop()
-        begun = any(note.kind is NoteKind.BEGUN for note in self.journal.notes(RUN))
+        notes = self.journal.notes(RUN)
+        begun = any(note.kind is NoteKind.BEGUN for note in notes)
+        self._told_before = len(interruptions(notes)) if begun else -1
         carry_on = resume_run if begun else start_run
         try:
             self.state = carry_on(self.plan, run=RUN, kit=self._kit(), stop=self._stop).state
@@ -349,6 +352,8 @@ class Disaster:
         self.read_in_life[step.name] = self.lives
 
     def _reasons_not_yet(self, step: Step) -> Iterator[str]:
+        if len(interruptions(self.journal.notes(RUN))) != self._told_before + 1:
+            yield f"{step.name} came before it was recorded that the controller had been interrupted"
         for name in step.after:
             if not self.applied[name]:
                 yield f"{step.name} came before {name}, which it follows"

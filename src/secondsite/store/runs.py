@@ -20,7 +20,16 @@ from ..run.interpreter import Kit
 from ..run.model import Answer, Note, NoteKind, RunResult, RunState
 from ..run.perform import store_lost
 from ..run.ports import Approvers, Clock, Observer, Registry, StandingOrders
-from ..run.rules import exit_code_of, fold, reasons_in, remarks_in, run_state, was_taken_over
+from ..run.rules import (
+    exit_code_of,
+    fold,
+    interruption,
+    interruptions,
+    reasons_in,
+    remarks_in,
+    run_state,
+    was_taken_over,
+)
 from ..run.service import abort_run, answer_gate, open_gates, require_no_stop, resume_run, start_run
 from ..run.stop import Stop
 from .folders import Folders, RunFolder
@@ -111,16 +120,17 @@ class RunStore:
     def steps(self, folder: RunFolder) -> RunResult:
         """Return where every step of a run stands, be it under way in another process or ended."""
         with self._existing_notebook() as book:
-            notes = book.notes(folder.id)
+            state, notes = self._state_of(folder, book)
         attempts = recorded_attempts(self.state / JOURNAL_NAME, folder.id)
-        state, records = run_state(notes), fold(folder.plan(), attempts, notes)
-        code = exit_code_of(state, records)
+        records = fold(folder.plan(), attempts, notes)
+        now = (interruption(attempts, notes),) if state is RunState.INTERRUPTED else ()
         return RunResult(
             run=folder.id,
             state=state,
-            exit_code=code,
+            exit_code=exit_code_of(state, records),
             steps=records,
             reasons=reasons_in(records),
+            interruptions=(*interruptions(notes), *now),
             remarks=remarks_in(notes),
         )
 
@@ -205,10 +215,19 @@ class RunStore:
         return durations([f.records for f in self.folders.all() if f.id.split("-", 1)[1] == runbook])
 
     def _summary(self, folder: RunFolder, book: Notebook | None) -> RunSummary:
-        notes = book.notes(folder.id) if book else ()
-        if not any(note.kind is NoteKind.BEGUN for note in notes):
+        if book is None or not any(note.kind is NoteKind.BEGUN for note in book.notes(folder.id)):
             return RunSummary(folder=folder, state=None)
-        return RunSummary(folder=folder, state=run_state(notes), gates=open_gates(notes))
+        state, notes = self._state_of(folder, book)
+        return RunSummary(folder=folder, state=state, gates=open_gates(notes))
+
+    def _state_of(self, folder: RunFolder, book: Notebook) -> tuple[RunState, Sequence[Note]]:
+        """Return where a run stands: one that is open and at which nothing works was interrupted without a word."""
+        notes = book.notes(folder.id)
+        if run_state(notes) is not RunState.OPEN or self.holder():
+            return run_state(notes), notes
+        notes = book.notes(folder.id)  # whoever worked at it a moment ago may have had a last word
+        state = run_state(notes)
+        return (RunState.INTERRUPTED if state is RunState.OPEN else state), notes
 
     @contextlib.contextmanager
     def _notebook(self) -> Iterator[Notebook | None]:

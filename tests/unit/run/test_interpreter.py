@@ -29,7 +29,7 @@ from secondsite.plan.model import Plan, Step
 from secondsite.run.interpreter import Kit, in_thread
 from secondsite.run.model import Answer, Json, NoteKind, RunState, StepState, Transition
 from secondsite.run.ports import Outcome, Registry, StepContext
-from secondsite.run.rules import answer_body, answer_name
+from secondsite.run.rules import answer_body, answer_name, interruptions, run_state
 from secondsite.run.service import abort_run, answer_for, answer_gate, resume_run, start_run
 from secondsite.run.stop import Stop
 from secondsite.sim.crash import Crash, CrashPoint
@@ -386,6 +386,29 @@ def test_a_run_is_resumed_with_its_own_plan_only_and_not_once_it_ended() -> None
         )
     with pytest.raises(Refused, match="has ended: done"):
         resume_run(engine.plan, run=engine.run, kit=kit_of(engine), stop=Stop())
+
+
+def test_a_run_tells_of_every_interruption_and_is_open_again_once_it_is_resumed() -> None:
+    engine = engine_for(example_plan(ONE, TWO), crash=CrashPoint(step="two", moment="before"))
+    with pytest.raises(Crash):
+        start_run(engine.plan, run=engine.run, kit=kit_of(engine), stop=Stop())
+    engine.world.power.restore()
+    engine.world.crash = None
+    engine.clock.sleep(60)
+    stop = Stop()
+    stop.ask(exit_code=130)
+    stopped_run = resume_run(engine.plan, run=engine.run, kit=kit_of(engine), stop=stop)
+    assert stopped_run.state is RunState.INTERRUPTED
+    engine.clock.sleep(60)
+    seen: list[RunState] = []
+    kit = replace(kit_of(engine), observers=(lambda _: seen.append(run_state(engine.journal.notes(engine.run))),))
+    assert resume_run(engine.plan, run=engine.run, kit=kit, stop=Stop()).state is RunState.DONE
+
+    killed, stopped = interruptions(engine.journal.notes(engine.run))
+    assert (killed.was_asked, killed.in_doubt) == (False, ("two",))
+    assert stopped.was_asked
+    assert killed.last_heard < killed.resumed_at < stopped.resumed_at
+    assert seen[0] is RunState.OPEN
 
 
 def test_a_plan_that_names_what_nobody_provides_is_refused_before_anything_happens() -> None:

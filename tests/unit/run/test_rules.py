@@ -28,6 +28,9 @@ from secondsite.run.rules import (
     ended_state,
     exit_code_of,
     fold,
+    interruption,
+    interruption_body,
+    interruptions,
     reasons_not_to_accept,
     resolved,
     result_body,
@@ -86,6 +89,17 @@ def test_any_entries_give_every_step_a_state_and_the_run_an_end(attempts: list[A
     code = exit_code_of(state, records)
     assert (code == 0) == all(came_out_well(step, records[step.name]) for step in STEPS)
     assert isinstance(run_state(notes), RunState)
+    assert len(interruptions(notes)) == sum(note.kind is NoteKind.RESUMED for note in notes)
+
+
+@given(attempts=st.lists(attempts, max_size=8), notes=st.lists(notes, max_size=8))
+def test_what_is_told_of_an_interruption_is_read_back_as_it_was_recorded(
+    attempts: list[Attempt], notes: list[Note]
+) -> None:
+    found = interruption(attempts, notes)
+    body = interruption_body(found, resumed_at="2030-01-01T00:00:00+00:00")
+    (again,) = interruptions([Note(run="r", kind=NoteKind.RESUMED, name="1", body=body)])
+    assert replace(again, resumed_at="") == found
 
 
 @given(
