@@ -1,11 +1,15 @@
 """How often the controller may die: runs that are killed at any moment and started again until they end.
 
-    python benchmarks/crash_matrix.py [--schedules 10000] [--kills 200] [--first-seed 0]
+    .venv/bin/python benchmarks/crash_matrix.py [--schedules 10000] [--kills 200] [--first-seed 0]
+    .venv/bin/python benchmarks/crash_matrix.py --lab [--runbook NAME] [--step NAME] [--moment MOMENT]
 
 Simulated: the real interpreter over a simulated journal in a simulated world, one schedule of disasters a seed. A seed
 whose run breaks a rule is printed; ``--schedules 1 --first-seed SEED`` shows it again. Real: processes of the engine
-over DBOS on SQLite, ended by ``kill -9`` at a random instant, with effects that are lines of a file. The last two lines
-are the result; the exit code is 3 when an effect was repeated or lost.
+over DBOS on SQLite, ended by ``kill -9`` at a random instant, with effects that are lines of a file; with ``--lab``, as
+root, also the controller of a failover and of a failback on the real lab, at every step and moment (crash_lab.py): one
+run a cell, and all of them in one run (``--moment each``). One of --runbook, --step and --moment leaves everything else
+away. The last two lines are the result; the exit code is 3
+when an effect was repeated or lost, or a run did not end as an undisturbed one.
 """
 
 from __future__ import annotations
@@ -24,25 +28,27 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from secondsite.errors import Effect
-from secondsite.estate.load import load_estate
-from secondsite.plan.builder import call
-from secondsite.plan.document import sealed
-from secondsite.plan.load import known_runbooks, load_plan, load_runbook
-from secondsite.plan.model import Plan
-from secondsite.run.model import Json, RunState, Seen, Transition
-from secondsite.run.ports import Outcome, Registry, StepContext
-from secondsite.run.stop import Stop
-from secondsite.sim.facts import favourable_facts
-from secondsite.sim.schedules import Told, chance_plan, live_through
-from secondsite.sim.world import OrdersFor, SimulatedApprovers
-from secondsite.store.clock import SystemClock
-from secondsite.store.runs import Crew, RunStore
-
 PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT / "src"))
+
+from secondsite.errors import Effect  # noqa: E402
+from secondsite.estate.load import load_estate  # noqa: E402
+from secondsite.plan.builder import call  # noqa: E402
+from secondsite.plan.document import sealed  # noqa: E402
+from secondsite.plan.load import known_runbooks, load_plan, load_runbook  # noqa: E402
+from secondsite.plan.model import Plan  # noqa: E402
+from secondsite.run.model import Json, RunState, Seen, Transition  # noqa: E402
+from secondsite.run.ports import Outcome, Registry, StepContext  # noqa: E402
+from secondsite.run.stop import Stop  # noqa: E402
+from secondsite.sim.facts import favourable_facts  # noqa: E402
+from secondsite.sim.schedules import Told, chance_plan, live_through  # noqa: E402
+from secondsite.sim.world import OrdersFor, SimulatedApprovers  # noqa: E402
+from secondsite.store.clock import SystemClock  # noqa: E402
+from secondsite.store.runs import Crew, RunStore  # noqa: E402
+
 GOAL_S = 300.0
 GOAL_RESUME_S = 3.0
 MOST_LIVES = 40
@@ -52,31 +58,64 @@ KILLED = -signal.SIGKILL
 
 
 def main() -> int:
+    chosen = asked()
+    if chosen.life:
+        return live(Path(chosen.life[0]), int(chosen.life[1]))
+    if chosen.sign_orders or chosen.lab_life:
+        return part_on_lab(chosen.lab_life)
+    if chosen.runbook or chosen.step or chosen.moment:
+        chosen.schedules = chosen.kills = 0
+    told = all_simulated(range(chosen.first_seed, chosen.first_seed + chosen.schedules))
+    real = kill_for_real(chosen.kills, first_seed=chosen.first_seed)
+    print(f"real: {real.runs} runs; from starting the controller again to its next step {said(real.resume_s)}")
+    lab = OnLab()
+    if chosen.lab:
+        from crash_lab import kill_on_lab  # noqa: PLC0415  it imports much, which others are measured without
+
+        kill_on_lab(runbook=chosen.runbook, step=chosen.step, moment=chosen.moment, lock=chosen.lock, told=lab)
+        print(f"lab: {lab.wrong} cells wrong; from `runs resume` to its next step {said(lab.resume_s)}")
+    print(line("simulated", [one.killed for one in told], [one.resumed for one in told],
+               [one.repeated for one in told], [one.lost for one in told]))  # fmt: skip
+    both = (real, lab)
+    print(line("real", [one.killed for one in both], [one.resumed for one in both],
+               [one.repeated for one in both], [one.lost for one in both]))  # fmt: skip
+    wrong = lab.wrong + sum(one.repeated + one.lost for one in both) + sum(len(one.broken) for one in told)
+    return 3 if wrong else 0
+
+
+def asked() -> argparse.Namespace:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--schedules", type=int, default=10_000)
     words.add_argument("--first-seed", type=int, default=0)
     words.add_argument("--kills", type=int, default=200)
+    words.add_argument("--lab", action="store_true", help="also on the real lab; needs root")
+    words.add_argument("--runbook", choices=("failover", "failback"))
+    words.add_argument("--step", help="its name, as `secondsite plan` prints it")
+    words.add_argument("--moment", choices=("before", "after", "between", "during", "each"))
+    words.add_argument("--lock", type=Path, metavar="FILE", help="hold this file's lock while a cell uses the machine")
+    words.add_argument("--sign-orders", action="store_true", help=argparse.SUPPRESS)
+    words.add_argument("--lab-life", nargs=3, metavar=("RUNBOOK", "STEP", "MOMENT"), help=argparse.SUPPRESS)
     words.add_argument("--life", nargs=2, metavar=("FOLDER", "SEED"), help=argparse.SUPPRESS)
-    chosen = words.parse_args()
-    if chosen.life:
-        return live(Path(chosen.life[0]), int(chosen.life[1]))
-    begun = time.monotonic()
-    told = simulate(range(chosen.first_seed, chosen.first_seed + chosen.schedules))
-    seconds = time.monotonic() - begun
-    for one in told:
-        for rule in one.broken:
-            print(f"seed {one.seed}: {rule}")
-    states = Counter(one.state.value for one in told)
-    print(
-        f"simulated: {len(told)} schedules in {seconds:.0f} s (goal for 10,000: {GOAL_S:.0f} s); ended {dict(states)}"
-    )
-    real = kill_for_real(chosen.kills, first_seed=chosen.first_seed)
-    print(f"real: {real.runs} runs; from starting the controller again to its next step {said(real.resume_s)}")
-    print(line("simulated", [one.killed for one in told], [one.resumed for one in told],
-               [one.repeated for one in told], [one.lost for one in told]))  # fmt: skip
-    print(line("real", [real.killed], [real.resumed], [real.repeated], [real.lost]))
-    wrong = real.repeated + real.lost + sum(len(one.broken) for one in told)
-    return 3 if wrong else 0
+    return words.parse_args()
+
+
+def part_on_lab(life: Sequence[str] | None) -> int:
+    """Be a process that the part on the lab starts: one that dies, or one that signs the standing order."""
+    from crash_lab import Cell, live_on_lab, sign_orders  # noqa: PLC0415  as above
+
+    return live_on_lab(Cell(runbook=life[0], step=life[1], moment=life[2])) if life else sign_orders()
+
+
+@dataclass(slots=True, kw_only=True)
+class OnLab:
+    """What came of all cells on the lab so far; ``wrong`` counts those that did not end as undisturbed."""
+
+    killed: int = 0
+    resumed: int = 0
+    repeated: int = 0
+    lost: int = 0
+    wrong: int = 0
+    resume_s: list[float] = field(default_factory=list)
 
 
 def said(seconds: Sequence[float]) -> str:
@@ -92,6 +131,21 @@ def line(what: str, killed: Sequence[int], resumed: Sequence[int], repeated: Seq
 
 
 # --- simulated ------------------------------------------------------------------------------------
+
+
+def all_simulated(seeds: range) -> list[Told]:
+    """Live through every schedule, and print what became of them."""
+    if not seeds:
+        return []
+    begun = time.monotonic()
+    told = simulate(seeds)
+    seconds = time.monotonic() - begun
+    for one in told:
+        for rule in one.broken:
+            print(f"seed {one.seed}: {rule}")
+    states = dict(Counter(one.state.value for one in told))
+    print(f"simulated: {len(told)} schedules in {seconds:.0f} s (goal for 10,000: {GOAL_S:.0f} s); ended {states}")
+    return told
 
 
 def simulate(seeds: range) -> list[Told]:
@@ -217,7 +271,7 @@ def live(folder: Path, seed: int) -> int:
     life = len(lives.read_text()) if lives.exists() else 0
     with lives.open("a") as file:
         file.write(".")
-    finds = {name: dict(found) for name, found in favourable_facts(plan).items()}
+    finds: dict[str, Json] = {name: dict(found) for name, found in favourable_facts(plan).items()}
     world = FileWorld(folder=folder, life=life, finds=finds, chance=chance)
     registry = Registry(actions={"act": world}, probes={"look": world})
     doom = threading.Timer(chance.random() * WITHIN_S, os.kill, (os.getpid(), signal.SIGKILL))
