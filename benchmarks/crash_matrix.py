@@ -45,7 +45,7 @@ from secondsite.run.ports import Outcome, Registry, StepContext  # noqa: E402
 from secondsite.run.stop import Stop  # noqa: E402
 from secondsite.sim.facts import favourable_facts  # noqa: E402
 from secondsite.sim.schedules import Told, chance_plan, live_through  # noqa: E402
-from secondsite.sim.world import OrdersFor, SimulatedApprovers  # noqa: E402
+from secondsite.sim.world import OrdersFor, SimulatedApprovers, nobody_pretends  # noqa: E402
 from secondsite.store.clock import SystemClock  # noqa: E402
 from secondsite.store.runs import Crew, RunStore  # noqa: E402
 
@@ -273,7 +273,7 @@ def live(folder: Path, seed: int) -> int:
         file.write(".")
     finds: dict[str, Json] = {name: dict(found) for name, found in favourable_facts(plan).items()}
     world = FileWorld(folder=folder, life=life, finds=finds, chance=chance)
-    registry = Registry(actions={"act": world}, probes={"look": world})
+    registry = Registry(actions={"act": world}, probes={"look": world}, challenge=nobody_pretends)
     doom = threading.Timer(chance.random() * WITHIN_S, os.kill, (os.getpid(), signal.SIGKILL))
 
     def on_first_change(_transition: Transition, /) -> None:

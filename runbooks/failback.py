@@ -98,6 +98,7 @@ def _rebuild(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
         timeout=seconds(300),
         expected=seconds(8),
         by_hand=rebuild_by_hand(workload, node=node, leader=leader),
+        destroys=(node,),
     )
     _catch_up(plan, workload, step="catch-up", node=node, leader=leader, after="rebuild")
 

@@ -94,6 +94,7 @@ def _fence(estate: Estate, plan: PlanBuilder) -> None:
             undo=call("lift", carrier=carrier, networks=networks),
             timeout=seconds(5),
             by_hand=f"On {carrier}: nft add element inet secondsite_isolation fenced '{{ {', '.join(networks)} }}'",
+            destroys=(plan.origin,),
         )
         plan.step(
             f"read-back-{carrier}",

@@ -56,6 +56,16 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
         by_hand=f"ansible-playbook -i inventories/{estate.name}/hosts.yml {PLAYBOOK}",
     )
     plan.step(
+        "note-machines",
+        title="Note which machine each host is, to know it again before anything is taken from it",
+        call=call("note-machines", hosts=result_of("first-contact", "reached")),
+        hosts=tuple(hosts),
+        after=("converge",),
+        repeatable=True,
+        timeout=seconds(60),
+        by_hand="On each host: cat /etc/machine-id /etc/secondsite/host.json. Write it down.",
+    )
+    plan.step(
         "hand-over-keys",
         title="Keep no key of an authority that its site holds",
         call=call("ask-keepers", must_hold=True),
@@ -73,7 +83,7 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
             unreachable=[result_of("first-contact", "unreachable"), result_of("converge", "unreachable")],
         ),
         hosts=tuple(hosts),
-        after=("converge", "hand-over-keys"),
+        after=("note-machines", "hand-over-keys"),
         reads_only=True,
         timeout=seconds(10),
         by_hand="Name the hosts that did not answer; provision them later.",

@@ -18,6 +18,7 @@ from ..hands.approvers import SshApprovers, make_lab_persons
 from ..hands.dns import NameServer
 from ..hands.isolation import CarrierFilter
 from ..hands.keys import RUNNER, USER, Trust
+from ..hands.machines import Machines
 from ..hands.pyinfra import Bootstrap
 from ..hands.ssh import SshHands, SshTarget
 from ..lab.model import LabSettings
@@ -192,6 +193,7 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
         workload_actions.Steps(adapters=adapters).registry(),
         probe_actions.Steps(estate=estate, hands=runner, clock=clock).registry(),
         controllers.Steps(hands=hands).registry(),
+        Machines(estate=estate, hands=runner, path=state / "machines.json").registry(),
         keepers.Steps(estate=estate, hands=hands, authorities=authorities, now=clock.now).registry(),
         provisioning_registry(
             estate,
@@ -228,6 +230,7 @@ def _joined(*parts: Registry) -> Registry:
         actions={name: action for part in parts for name, action in part.actions.items()},
         probes={name: probe for part in parts for name, probe in part.probes.items()},
         ready={name: ready for part in parts for name, ready in part.ready.items()},
+        challenge=next((part.challenge for part in parts if part.challenge is not None), None),
     )
 
 

@@ -96,6 +96,8 @@ def _lines(step: Step, numbers: Mapping[str, int], measured: Durations) -> Itera
         "only reads" if step.reads_only else f"undone by {step.undo.name}" if step.undo else "nothing undoes it",
     ]
     yield "; ".join(words)
+    if step.destroys:
+        yield f"takes something away from {', '.join(step.destroys)}; each of its hosts is asked first who it is"
     for guard in step.guards:
         yield f"only if {guard.name} (from {', '.join(guard.on)})"
     if step.gate:

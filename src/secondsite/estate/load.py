@@ -17,10 +17,13 @@ from ..errors import ConfigError, Problem
 from .firewall.load import firewall_of
 from .inventory.load import hosts_of, sentence
 from .model import (
+    DAYS,
+    Caps,
     Commitment,
     Detection,
     Difference,
     DrillTerms,
+    DrillWindow,
     Estate,
     Host,
     HostName,
@@ -240,8 +243,21 @@ def _estate(directory: Path, parsed: EstateDocument, hosts: Mapping[HostName, Ho
             sustained=parsed.service_level.sustained,
         ),
         drills=DrillTerms(
-            injections=tuple(parsed.drills.injections), longest=parsed.drills.longest, tenant=parsed.drills.tenant
+            injections=tuple(parsed.drills.injections),
+            longest=parsed.drills.longest,
+            tenant=parsed.drills.tenant,
+            windows=tuple(
+                DrillWindow(
+                    days=frozenset(DAYS.index(day) for day in one.days),
+                    begins=one.begins,
+                    ends=one.ends,
+                    zone=one.zone,
+                    zone_name=one.zone.key,
+                )
+                for one in parsed.drills.windows
+            ),
         ),
+        caps=Caps(hosts=parsed.caps.hosts, sites=parsed.caps.sites),
         standing_orders=_standing_orders(parsed),
         differences=tuple(Difference(what=one.what, why=one.why, until=one.until) for one in parsed.differences),
         firewall=firewall_of(parsed.firewall),

@@ -154,15 +154,60 @@ class ServiceLevel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrillWindow:
+    """When drills may be held: on these days (Monday is 0), from ``begins`` to ``ends`` in the zone's own time.
+
+    One that ends no later than it begins ends on the next day.
+    """
+
+    days: frozenset[int]
+    begins: dt.time
+    ends: dt.time
+    zone: dt.tzinfo
+    zone_name: str
+
+    def opening_on(self, day: dt.date) -> tuple[dt.datetime, dt.datetime] | None:
+        """Return from when until when it is open that begins on this day, or None if none does."""
+        if day.weekday() not in self.days:
+            return None
+        last = day if self.ends > self.begins else day + dt.timedelta(days=1)
+        begins, ends = dt.datetime.combine(day, self.begins, self.zone), dt.datetime.combine(last, self.ends, self.zone)
+        return begins.astimezone(dt.UTC), ends.astimezone(dt.UTC)
+
+    def __str__(self) -> str:
+        """Say it as the estate does."""
+        days = ", ".join(name for number, name in enumerate(DAYS) if number in self.days)
+        return f"{days} from {self.begins:%H:%M} to {self.ends:%H:%M} {self.zone_name}"
+
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DrillTerms:
     """What a drill may do here. ``injections`` are the only faults it may bring about; none means none.
 
-    A drill that takes longer than ``longest`` ends in a safe abort. Its traffic belongs to the tenant ``tenant``.
+    A drill that takes longer than ``longest`` ends in a safe abort. Its traffic belongs to the tenant ``tenant``. It is
+    held inside one of the ``windows``; without any, at any time.
     """
 
     injections: tuple[str, ...]
     longest: dt.timedelta
     tenant: str
+    windows: tuple[DrillWindow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """From how many hosts, and at how many sites, one step may take data or service away."""
+
+    hosts: int = 1
+    sites: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse caps under which no step could do anything."""
+        if min(self.hosts, self.sites) < 1:
+            raise ValueError(f"a step must be allowed one host at one site, got {self.hosts} and {self.sites}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,6 +331,7 @@ class Estate:
     quorum: Quorum | None = None
     service_level: ServiceLevel | None = None
     drills: DrillTerms | None = None
+    caps: Caps = field(default_factory=Caps)
     standing_orders: tuple[StandingOrderReference, ...] = ()
     differences: tuple[Difference, ...] = ()
     firewall: Firewall | None = None

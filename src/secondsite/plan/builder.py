@@ -11,7 +11,7 @@ from ..errors import ConfigError, Problem, UsageError
 from ..estate.model import Estate, SiteKind, SiteName
 from .document import sealed
 from .model import Call, Gate, Guard, Intent, Plan, Step
-from .rules import GUARDS, dependency_order
+from .rules import GUARDS, dependency_order, reasons_not_to_destroy
 
 BuildFunction = Callable[[Estate, "PlanBuilder"], None]
 Pinning = Callable[[Sequence[str]], Mapping[str, str]]
@@ -155,6 +155,7 @@ class PlanBuilder:
         expected: dt.timedelta = _SHORT,
         by_hand: str = "",
         uses: Sequence[str] = (),
+        destroys: Sequence[str] = (),
     ) -> str:
         """Add a step and return its name, to be used in ``after`` and ``on`` of later ones."""
         self.uses(*uses)
@@ -175,6 +176,7 @@ class PlanBuilder:
                 timeout=timeout,
                 expected=expected,
                 by_hand=by_hand,
+                destroys=tuple(str(one) for one in destroys),
             )
         )
         return name
@@ -274,6 +276,7 @@ def _problems_of_step(step: Step, names: set[str], estate: Estate) -> Iterator[s
     if step.verify and step.probe is None:
         yield "it is to be verified and has no probe"
     yield from (f"no rule is known for the guard {guard.name}" for guard in step.guards if guard.name not in GUARDS)
+    yield from reasons_not_to_destroy(step, estate)
 
 
 def _problems_of_reading(ordered: Sequence[Step]) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 from ..errors import StepMismatch
 from .model import Call, Gate, Guard, Intent, Plan, Step
@@ -55,6 +55,8 @@ class StepDocument(TypedDict):
     timeout_ms: int
     expected_ms: int
     by_hand: str
+    destroys: NotRequired[list[str]]
+    """Left out when there is none, so that plans from before it was known keep their digest."""
 
 
 class PlanDocument(TypedDict):
@@ -150,7 +152,7 @@ def _call_document(call: Call) -> CallDocument:
 
 
 def _step_document(step: Step) -> StepDocument:
-    return {
+    document: StepDocument = {
         "name": step.name,
         "title": step.title,
         "call": _call_document(step.call),
@@ -167,6 +169,9 @@ def _step_document(step: Step) -> StepDocument:
         "expected_ms": milliseconds(step.expected),
         "by_hand": step.by_hand,
     }
+    if step.destroys:
+        document["destroys"] = list(step.destroys)
+    return document
 
 
 def _call(document: Mapping[str, object] | None) -> Call | None:
@@ -193,4 +198,5 @@ def _step(document: StepDocument) -> Step:
         timeout=dt.timedelta(milliseconds=document["timeout_ms"]),
         expected=dt.timedelta(milliseconds=document["expected_ms"]),
         by_hand=document["by_hand"],
+        destroys=tuple(document.get("destroys", ())),
     )

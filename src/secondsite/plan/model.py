@@ -78,6 +78,8 @@ class Step:
     ``undo`` names what takes the effect back; None means irreversible, or that there is no effect at all.
     ``verify`` asks the probe after the effect too, and lets nothing follow before it has said yes.
     ``expected`` is how long it should take, used for predictions until earlier runs say better.
+    ``destroys`` names the hosts, or whole sites, that it takes data or service away from: how many may be in one step
+    is capped by the estate, and right before it each of its hosts is asked who it is.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Step:
     timeout: dt.timedelta = dt.timedelta(seconds=60)
     expected: dt.timedelta = dt.timedelta(seconds=1)
     by_hand: str = ""
+    destroys: tuple[str, ...] = ()
 
     @property
     def may_repeat(self) -> bool:

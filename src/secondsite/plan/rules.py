@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
+from ..estate.model import Estate, HostName, SiteName
 from .model import Fencing, Plan, Step
 
 Facts = Mapping[str, Mapping[str, object]]
@@ -113,6 +114,37 @@ def flags(plan: Plan) -> Iterator[str]:
             )
         if not step.may_repeat and step.undo is None and not asked:
             yield f"{step.name}: nothing undoes it, and nobody is asked before it or before what it follows"
+
+
+DESTRUCTIVE = frozenset({"isolate", "rebuild"})
+"""Actions that take data or service away: a step that calls one says from whom."""
+
+
+def reasons_not_to_destroy(step: Step, estate: Estate) -> Iterator[str]:
+    """Yield why a step may not take away what it would: it does not say from whom, or from more than the estate allows.
+
+    Hosts are counted where it names hosts; sites, where it names sites and where its hosts stand.
+    """
+    if step.call.name in DESTRUCTIVE and not step.destroys:
+        yield f"it calls {step.call.name}, and does not say whom it takes something away from (destroys)"
+    hosts = sorted({one for one in step.destroys if HostName(one) in estate.hosts})
+    sites = sorted(
+        {one for one in step.destroys if SiteName(one) in estate.sites and one not in hosts}
+        | {str(estate.hosts[HostName(one)].site) for one in hosts}
+    )
+    yield from (
+        f"it would take something away from {one}, which is no host and no site of {estate.name}"
+        for one in step.destroys
+        if HostName(one) not in estate.hosts and SiteName(one) not in estate.sites
+    )
+    if step.destroys and not step.hosts:
+        yield "it takes something away and names no host that could be asked who it is"
+    for kind, named, most in (("hosts", hosts, estate.caps.hosts), ("sites", sites, estate.caps.sites)):
+        if len(named) > most:
+            yield (
+                f"it would take something away from {len(named)} {kind} ({', '.join(named)}), and the estate allows"
+                f" {most} in one step (caps/{kind})"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

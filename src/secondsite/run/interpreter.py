@@ -247,6 +247,8 @@ class Interpreter:
         def effect() -> StepResult:
             begun = clock.monotonic()
             self._inbox.put(lambda: self._intended(step, begun))
+            if step.destroys and (no := perform.unless_impostors(self._kit.registry.challenge, step.hosts)):
+                return no
             return perform.perform(action, arguments, key=key.effect, context=self._context(step, key.attempt))
 
         try:

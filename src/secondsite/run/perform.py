@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Sequence
 
-from ..errors import ActionError, Effect, JournalError, LeftOff, SecondsiteError
+from ..errors import ActionError, Effect, JournalError, LeftOff, Refused, SecondsiteError
 from .model import Json, Seen, StepResult, StepState
-from .ports import Action, Outcome, Probe, StepContext
+from .ports import Action, Challenge, Outcome, Probe, StepContext
 
 RESULT_LIMIT = 256 * 1024
 _STORE_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -34,6 +35,24 @@ def perform(action: Action, arguments: Json, *, key: str, context: StepContext) 
         return _bug(error)
     except Exception as error:  # noqa: BLE001  a defect in an action leaves its effect unknown, and is recorded as such
         return _bug(error)
+
+
+def unless_impostors(challenge: Challenge | None, hosts: Sequence[str]) -> StepResult | None:
+    """Return None when every host answers as itself; else a result with every reason to take nothing from them."""
+    if challenge is None:
+        return _strange("nobody can ask the hosts who they are")
+    reasons: list[str] = []
+    for host in hosts:
+        try:
+            reasons += [f"{host}: {why}" for why in challenge(host)]
+        except SecondsiteError as error:
+            reasons.append(f"{host} could not be asked who it is: {error.what}")
+    return _strange(*reasons) if reasons else None
+
+
+def _strange(*reasons: str) -> StepResult:
+    next_step = "see which machine it is; when it is the right one after all: secondsite run provision"
+    return failed(Refused(*reasons, next_step=next_step), effect=Effect.NONE)
 
 
 def look(probe: Probe, arguments: Json, *, key: str, context: StepContext) -> Seen:

@@ -138,6 +138,18 @@ class Probe(Protocol):
         ...
 
 
+class Challenge(Protocol):
+    """Asks a host which machine it is and what its place is, over the hands that would change it."""
+
+    def __call__(self, host: str, /) -> Sequence[str]:
+        """Return every reason to doubt that this is the host that the estate means; none: it answered as itself.
+
+        Raises:
+            SecondsiteError: it could not be asked; that is a reason as well.
+        """
+        ...
+
+
 class Readying(Protocol):
     """Does ahead what an action needs and what has no effect: connects, starts what waits for its input.
 
@@ -151,11 +163,15 @@ class Readying(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """Every action and probe there is, by name, and how to get ready for those actions that can be got ready for."""
+    """Every action and probe there is, by name, and how to get ready for those actions that can be got ready for.
+
+    ``challenge`` asks hosts who they are before something is taken from them; without it nothing is.
+    """
 
     actions: Mapping[str, Action]
     probes: Mapping[str, Probe]
     ready: Mapping[str, Readying] = field(default_factory=dict)
+    challenge: Challenge | None = None
 
 
 class Journal(Protocol):

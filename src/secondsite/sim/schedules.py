@@ -30,7 +30,7 @@ from .facts import favourable_facts
 from .journal import SimulatedJournal
 from .plans import example_plan
 from .turns import Turns, TurnsInbox
-from .world import OrdersFor, SimulatedApprovers, SimulatedClock, sign_in_simulation
+from .world import OrdersFor, SimulatedApprovers, SimulatedClock, nobody_pretends, sign_in_simulation
 
 RUN = "000001-simulated"
 GATED = ("gated", "ordered")
@@ -251,6 +251,7 @@ class Disaster:
             registry=Registry(
                 actions={call.name: _Action(self) for call in calls},
                 probes={probe.name: _Probe(self) for probe in probes},
+                challenge=nobody_pretends,
             ),
             orders=OrdersFor(signers=("ana", "bo") if self._is_ordered() else ()),
             approvers=SimulatedApprovers(),

@@ -80,13 +80,15 @@ def sign_in_simulation(answer: Answer) -> Answer:
 class SimulatedWorld:
     """What effects are in force, who asked for them, and what the probes say.
 
-    ``blind`` names steps whose probe can't tell. ``crash`` ends the process once, at that point.
+    ``impostors`` are hosts that answer as somebody else. ``blind`` names steps whose probe can't tell. ``crash`` ends
+    the process once, at that point.
     """
 
     power: Power = field(default_factory=Power)
     finds: Mapping[str, Json] = field(default_factory=dict)
     behaves: Mapping[str, Behaviour] = field(default_factory=dict)
     blind: frozenset[str] = frozenset()
+    impostors: frozenset[str] = frozenset()
     crash: CrashPoint | None = None
     effects: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -99,7 +101,13 @@ class SimulatedWorld:
         return Registry(
             actions={call.name: _SimulatedAction(self) for call in calls},
             probes={probe.name: _SimulatedProbe(self) for probe in probes},
+            challenge=self.challenge,
         )
+
+    def challenge(self, host: str, /) -> tuple[str, ...]:
+        """Have a host say who it is."""
+        self.power.must_be_on()
+        return ("it is another machine",) if host in self.impostors else ()
 
     def bring_about(self, arguments: Json, *, key: str, context: StepContext) -> Outcome:
         """Apply an effect once per key, unless the process ends first."""
@@ -188,6 +196,11 @@ class SimulatedEngine:
             stop_order=lambda: self.stop_order,
         )
         return Interpreter(plan=self.plan, run=self.run, kit=kit, stop=stop or Stop()).drive()
+
+
+def nobody_pretends(_host: str, /) -> tuple[str, ...]:
+    """Say of every host that it is itself: the challenge of a world in which that is not the question."""
+    return ()
 
 
 def at_once(_name: str, work: Callable[[], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import zoneinfo
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 
@@ -13,6 +14,7 @@ NAME_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
 GROUP_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
 DURATION_PATTERN = r"^(0|[1-9][0-9]{0,6})(ms|s|m|h|d)$"
 DNS_PATTERN = r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
+CLOCK_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 INTERFACE_PATTERN = r"^[a-z][a-z0-9.-]{0,14}$"
 FLOW_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 ,.:;'()/&+-]{0,99}$"
 DIFFERENCE_PATTERN = r"^[a-z]+:[!-~]{1,200}$"
@@ -32,6 +34,19 @@ def _day(word: object) -> dt.date:
     if not isinstance(word, str):
         raise ValueError(f"is {word!r}, which is not a day such as 2027-03-31")  # noqa: TRY004  pydantic collects ValueErrors
     return dt.date.fromisoformat(word)
+
+
+def _clock_time(word: object) -> dt.time:
+    if not isinstance(word, str) or not re.fullmatch(CLOCK_PATTERN, word):
+        raise ValueError(f"is {word!r}, which is not a time of day such as '22:00', in quotes")
+    return dt.time.fromisoformat(word)
+
+
+def _zone(word: object) -> zoneinfo.ZoneInfo:
+    try:
+        return zoneinfo.ZoneInfo(str(word))
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"is {word!r}, which is not a time zone such as Europe/Berlin or UTC") from None
 
 
 def _network(word: object) -> IPv4Network:
@@ -59,6 +74,10 @@ Network = Annotated[
     IPv4Network, BeforeValidator(_network), WithJsonSchema({"type": "string", "format": "ipv4-network"})
 ]
 Day = Annotated[dt.date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+ClockTime = Annotated[
+    dt.time, BeforeValidator(_clock_time), WithJsonSchema({"type": "string", "pattern": CLOCK_PATTERN})
+]
+Zone = Annotated[zoneinfo.ZoneInfo, BeforeValidator(_zone), WithJsonSchema({"type": "string"})]
 Address = Annotated[IPv4Address, BeforeValidator(_address), WithJsonSchema({"type": "string", "format": "ipv4"})]
 
 
@@ -153,12 +172,39 @@ class ServiceLevelDocument(_Document):
     sustained: Duration = Field(description="How long both must hold at the new site.")
 
 
+class DrillWindowDocument(_Document):
+    """When drills may be held."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, regex_engine="python-re", arbitrary_types_allowed=True
+    )
+
+    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(
+        min_length=1, description="The days on which it begins."
+    )
+    begins: ClockTime = Field(description="When it begins, such as '22:00'.")
+    ends: ClockTime = Field(description="When it ends; no later than it begins means on the next day.")
+    zone: Zone = Field(description="In which time zone, such as Europe/Berlin.")
+
+
 class DrillsDocument(_Document):
     """What a drill may do to this estate."""
 
     injections: list[Name] = Field(description="The only faults a drill may bring about; an empty list forbids all.")
     longest: Duration = Field(description="A drill that takes longer ends in a safe abort.")
     tenant: Name = Field(description="The synthetic customer to whom a drill's traffic belongs.")
+    windows: list[DrillWindowDocument] = Field(
+        default_factory=list,
+        description="When drills may be held: begun, and at their maximum ended, inside one of these. Without any, at"
+        " any time.",
+    )
+
+
+class CapsDocument(_Document):
+    """How much one step of a runbook may take away. A plan with a step that would take more is refused."""
+
+    hosts: int = Field(default=1, ge=1, description="From how many hosts one step may take data or service.")
+    sites: int = Field(default=1, ge=1, description="At how many sites.")
 
 
 class StandingOrderDocument(_Document):
@@ -264,6 +310,9 @@ class EstateDocument(_Document):
     detection: DetectionDocument = Field(description="When a site counts as lost.")
     service_level: ServiceLevelDocument = Field(description="When a service counts as restored.")
     drills: DrillsDocument = Field(description="What a drill may do here.")
+    caps: CapsDocument = Field(
+        default_factory=CapsDocument, description="How much one step may take away; without it one host, at one site."
+    )
     firewall: FirewallDocument = Field(description="Everything that may pass; the rest is dropped.")
     routing: RoutingDocument | None = Field(
         default=None, description="How the sites find each other, where datacenters have edges."

@@ -24,7 +24,7 @@ _OWN_PATTERNS = (
     r"/etc/ssh/ssh_host_.*",
     r"/etc/ssh/secondsite/(user_ca\.pub|first-contact)",
     r"/etc/ssl/(certs|private)/.*",
-    r"/etc/secondsite/(tls/host\.|ca/).*",
+    r"/etc/secondsite/(tls/host\.|ca/|host\.json).*",
     r"/etc/.*\.key",
     r"/etc/systemd/system/[^/]+\.(wants|requires)/.*",
     r"/etc/rc[0-9S]\.d/.*",
