@@ -15,6 +15,7 @@ from ..drill.kit import Kit as DrillKit
 from ..drill.load import load_scenario
 from ..drill.model import FaultKind, Scenario
 from ..drill.ports import View
+from ..drill.rules import reasons_not_now, reasons_not_to_disrupt
 from ..errors import JournalError, Refused, SecondsiteError, Unreachable, UsageError
 from ..estate.model import Estate, SiteKind, SiteName, StandingOrderReference
 from ..evidence import Identity, seal, sha256
@@ -74,6 +75,7 @@ def run_drill(
     Raises:
         UsageError: no such scenario or site, or the machine lacks something; nothing was done.
         ConfigError: the scenario does not fit the estate; nothing was done.
+        Refused: a stop order is in force, no window of the estate is open for so long, or the estate is no lab.
         LockHeld: another run is under way.
         KeyboardInterrupt: a person stopped it; the faults were taken back and the record kept.
     """
@@ -81,6 +83,12 @@ def run_drill(
     if direction is not None:
         scenario = _directed(scenario, direction, estate)
     lab, store = lab_of(estate), run_store(estate)
+    reasons = [
+        *reasons_not_to_disrupt(scenario, estate, is_lab=lab is not None),
+        *reasons_not_now(scenario, estate, now=store.clock.now()),
+    ]
+    if reasons:
+        raise Refused(*reasons, next_step="secondsite drill list, and drills in docs/reference/estate.md")
     with (
         store.session(purpose=f"drill {name}") as session,
         _lab_up(lab, view=view, keep=keep) as fresh,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..estate.model import Estate, SiteKind
+from ..estate.model import DrillWindow, Estate, SiteKind
 from .model import ComesBack, FaultKind, Scenario
 from .ports import CheckResult
 
@@ -104,6 +105,33 @@ def _reasons_about_hosts(scenario: Scenario, estate: Estate) -> Iterator[str]:
         yield f"lying_fence is {scenario.lying_fence}, which is no carrier of this estate"
     if scenario.together_with is not None and scenario.together_with not in estate.sites:
         yield f"together_with is {scenario.together_with}, which the estate does not have"
+
+
+def reasons_not_now(scenario: Scenario, estate: Estate, *, now: dt.datetime) -> Iterator[str]:
+    """Yield why a drill may not begin at this instant: it would not be inside one window, to its longest end."""
+    windows = estate.drills.windows if estate.drills is not None else ()
+    if not windows or any(_is_inside(window, now, now + scenario.maximum) for window in windows):
+        return
+    ends = now + scenario.maximum
+    yield (
+        f"drills are held on {estate.name} in its windows only ({'; '.join(map(str, windows))}), and {scenario.name}"
+        f" may take {scenario.maximum}: from now, {now:%a %Y-%m-%d %H:%M} UTC, until {ends:%a %H:%M} UTC"
+    )
+
+
+def _is_inside(window: DrillWindow, begins: dt.datetime, ends: dt.datetime) -> bool:
+    days = (begins.date() + dt.timedelta(days=by) for by in (-2, -1, 0, 1))
+    openings = (window.opening_on(day) for day in days)
+    return any(one is not None and one[0] <= begins and ends <= one[1] for one in openings)
+
+
+def reasons_not_to_disrupt(scenario: Scenario, estate: Estate, *, is_lab: bool) -> Iterator[str]:
+    """Yield why this scenario's fault may not be brought about on these hosts, whatever the estate permits."""
+    if not is_lab:
+        yield (
+            f"{scenario.name} disrupts ({scenario.fault.value}), and {estate.name} is no lab: that takes the consent of"
+            " two persons, for which there is no way yet, because only a lab's faults can be brought about so far"
+        )
 
 
 def _reasons_about_hold(scenario: Scenario, estate: Estate) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,53 @@ def test_a_stop_is_told_to_whoever_would_start_something_until_it_is_taken_back(
     lifted = secondsite(state, "runs", "go", "--reason", "a false alarm", "--as", "bo", "--json")
     assert json.loads(lifted.stdout)["lifted"]["reason"] == "the data looks wrong"
     assert json.loads(secondsite(state, "runs", "list", "--json").stdout)["stopped"] is None
+
+
+def estate_in(folder: Path, *, old: str = "", new: str = "") -> Path:
+    estate = folder / "estate"
+    shutil.copytree(ROOT / "inventories" / "small", estate)
+    text = (estate / "estate.yml").read_text()
+    assert old in text
+    (estate / "estate.yml").write_text(text.replace(old, new, 1))
+    return estate
+
+
+def test_a_drill_that_disrupts_is_refused_on_an_estate_that_is_no_lab_before_anything_is_touched(
+    state: Path, tmp_path: Path
+) -> None:
+    estate = estate_in(tmp_path)
+    (estate / "lab.yml").unlink()
+
+    refused = secondsite(state, "drill", "run", "site-loss", "--estate", str(estate))
+
+    assert refused.returncode == 5
+    assert "that takes the consent of two persons" in " ".join(refused.stderr.split())
+    assert not state.exists()
+
+
+def test_a_drill_outside_the_estates_windows_is_refused_with_the_windows(state: Path, tmp_path: Path) -> None:
+    never = "  windows: [{days: [mon], begins: '00:00', ends: '00:01', zone: Europe/Berlin}]\n"
+    estate = estate_in(tmp_path, old="  tenant: drill\n", new=f"  tenant: drill\n{never}")
+
+    refused = secondsite(state, "drill", "run", "site-loss", "--estate", str(estate))
+
+    assert refused.returncode == 5
+    assert "in its windows only (mon from 00:00 to 00:01 Europe/Berlin)" in " ".join(refused.stderr.split())
+    assert not list(state.glob("*/*"))
+
+
+@pytest.mark.parametrize(
+    ("window", "told"),
+    [
+        ("{days: [mon], begins: '22:00', ends: '04:00', zone: Mars/Base}", "'Mars/Base', which is not a time zone"),
+        ("{days: [], begins: '22:00', ends: '04:00', zone: UTC}", "at least 1"),
+        ("{days: [monday], begins: '22:00', ends: '04:00', zone: UTC}", "mon"),
+        ("{days: [mon], begins: '24:00', ends: '04:00', zone: UTC}", "not a time of day"),
+    ],
+)
+def test_a_window_that_is_none_is_refused_with_its_place(state: Path, tmp_path: Path, window: str, told: str) -> None:
+    estate = estate_in(tmp_path, old="  tenant: drill\n", new=f"  tenant: drill\n  windows: [{window}]\n")
+    refused = secondsite(state, "plan", "provision", "--estate", str(estate))
+    assert refused.returncode == 2
+    assert "/drills/windows/0" in refused.stderr
+    assert told in " ".join(refused.stderr.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -320,6 +321,35 @@ def test_a_stop_after_the_promotion_restores_the_wires_and_leaves_the_old_site_f
     assert not world.dark
     assert world.isolated == {"dc1"}
     assert "aborted" in world.events()
+
+
+@pytest.mark.parametrize(
+    ("asks", "scenario", "waits"),
+    [
+        pytest.param(True, SCENARIO, "fault-done", id="while-the-run-waits-for-persons"),
+        pytest.param(False, SCENARIO, "run-ended", id="while-the-target-serves"),
+        pytest.param(False, PARTITION, "fault-done", id="while-a-partition-lasts"),
+    ],
+)
+def test_a_drill_that_reaches_its_maximum_is_aborted_and_its_faults_are_taken_back(
+    asks: bool,  # noqa: FBT001
+    scenario: Scenario,
+    waits: str,
+) -> None:
+    after_the_fault = scenario.warm_up + scenario.hold_for + max(scenario.lasts, scenario.sustained)
+    short = replace(scenario, maximum=after_the_fault + timedelta(seconds=1))
+    world = SimulatedDrill(asks_persons=asks, run_state={"failover": "interrupted"} if asks else {})
+
+    with pytest.raises(Refused, match="exceeded its maximum duration"):
+        conductor(world, scenario=short).conduct()
+
+    assert waits in world.events()
+    assert world.events()[-1] == "cleanup-proven"
+    aborted = next(record for record in world.records["events"] if record["event"] == "aborted")
+    assert "exceeded its maximum duration" in str(aborted["detail"])
+    assert (world.dark, world.apart, world.held_at) == (set(), set(), set())
+    assert world.isolated == ({"dc1"} if world.promoted else set()), "a site that was replaced stays fenced"
+    assert world.stopped
 
 
 def test_nothing_is_injected_into_an_estate_that_is_not_steady() -> None:

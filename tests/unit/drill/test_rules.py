@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from secondsite.drill.load import load_scenario
 from secondsite.drill.ports import CheckResult
-from secondsite.drill.rules import reasons_not_steady, reasons_not_to_drill
+from secondsite.drill.rules import (
+    reasons_not_now,
+    reasons_not_steady,
+    reasons_not_to_disrupt,
+    reasons_not_to_drill,
+)
 from secondsite.estate.load import load_estate
-from secondsite.estate.model import SiteName
+from secondsite.estate.model import DrillWindow, Estate, SiteName
 
 ROOT = Path(__file__).parents[3]
 SCENARIOS = ROOT / "drtests" / "scenarios"
@@ -67,3 +75,62 @@ def test_a_fault_that_the_estate_does_not_permit_is_not_brought_about() -> None:
     assert "the estate does not permit the injection cut-link" in list(
         reasons_not_to_drill(partition, replace(ESTATE, injections=("cut-power",)))
     )
+
+
+def in_windows(*windows: DrillWindow) -> Estate:
+    assert ESTATE.drills is not None
+    return replace(ESTATE, drills=replace(ESTATE.drills, windows=windows))
+
+
+def window(days: set[int], begins: str, ends: str, zone: str = "Europe/Berlin") -> DrillWindow:
+    return DrillWindow(
+        days=frozenset(days),
+        begins=dt.time.fromisoformat(begins),
+        ends=dt.time.fromisoformat(ends),
+        zone=ZoneInfo(zone),
+        zone_name=zone,
+    )
+
+
+NIGHTS = window({0, 1}, "22:00", "04:00")  # Monday's and Tuesday's, as Berlin counts
+
+
+@pytest.mark.parametrize(
+    ("now", "open_"),
+    [
+        pytest.param("2026-11-30T20:59", False, id="a-minute-before"),
+        pytest.param("2026-11-30T21:00", True, id="as-it-begins"),
+        pytest.param("2026-12-01T01:00", True, id="after-midnight"),
+        pytest.param("2026-12-01T02:50", True, id="just-in-time-to-end"),
+        pytest.param("2026-12-01T02:51", False, id="it-would-end-too-late"),
+        pytest.param("2026-12-02T01:00", True, id="the-second-night"),
+        pytest.param("2026-12-03T01:00", False, id="not-on-wednesday"),
+        pytest.param("2026-11-30T01:00", False, id="not-on-sunday-night"),
+        pytest.param("2026-07-06T20:00", True, id="summer-time"),
+        pytest.param("2026-07-06T19:59", False, id="summer-time-a-minute-before"),
+    ],
+)
+def test_a_drill_begins_and_ends_inside_a_window_of_the_estate(now: str, open_: bool) -> None:  # noqa: FBT001
+    scenario = replace(load_scenario("site-loss", folder=SCENARIOS, estate=ESTATE), maximum=dt.timedelta(minutes=10))
+    at = dt.datetime.fromisoformat(now).replace(tzinfo=dt.UTC)
+    reasons = list(reasons_not_now(scenario, in_windows(NIGHTS), now=at))
+    assert (reasons == []) is open_
+    if not open_:
+        assert "mon, tue from 22:00 to 04:00 Europe/Berlin" in reasons[0]
+        assert "may take 0:10:00" in reasons[0]
+
+
+def test_two_windows_that_meet_are_not_one_and_without_any_drills_are_held_at_any_time() -> None:
+    scenario = replace(load_scenario("site-loss", folder=SCENARIOS, estate=ESTATE), maximum=dt.timedelta(minutes=10))
+    halves = (window({0}, "10:00", "12:00", "UTC"), window({0}, "12:00", "14:00", "UTC"))
+    noon = dt.datetime(2026, 11, 30, 11, 55, tzinfo=dt.UTC)
+    assert list(reasons_not_now(scenario, in_windows(*halves), now=noon))
+    assert list(reasons_not_now(scenario, in_windows(halves[0], window({0}, "11:30", "12:30", "UTC")), now=noon)) == []
+    assert list(reasons_not_now(scenario, ESTATE, now=noon)) == []
+
+
+def test_an_estate_that_is_no_lab_is_not_disrupted() -> None:
+    scenario = load_scenario("site-loss", folder=SCENARIOS, estate=ESTATE)
+    assert list(reasons_not_to_disrupt(scenario, ESTATE, is_lab=True)) == []
+    (reason,) = reasons_not_to_disrupt(scenario, ESTATE, is_lab=False)
+    assert "the consent of two persons" in reason
