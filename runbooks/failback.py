@@ -12,8 +12,14 @@ from secondsite.plan import (
     Workload,
     call,
     catch_up_by_hand,
+    close_by_hand,
     guard,
+    isolate_by_hand,
+    journey_by_hand,
+    lift_by_hand,
+    open_by_hand,
     point_name,
+    reach_by_hand,
     read_writability_by_hand,
     rebuild_by_hand,
     runbook,
@@ -34,7 +40,8 @@ def failback(estate: Estate, plan: PlanBuilder) -> None:
         hosts=returned,
         reads_only=True,
         timeout=seconds(30),
-        by_hand=f"Log in to {', '.join(returned)} over the management network.",
+        by_hand="Log in to every one of them.",
+        commands=reach_by_hand(returned),
     )
     for workload in estate.workloads.values():
         _require_unwritable(plan, workload)
@@ -45,7 +52,7 @@ def failback(estate: Estate, plan: PlanBuilder) -> None:
         _open_home(plan, service)
     for workload in estate.workloads.values():
         using = tuple(service for service in estate.services if workload.name in service.workloads)
-        _switch_home(plan, workload, services=using)
+        _switch_home(estate, plan, workload, services=using)
     for service in estate.services:
         _customers_home(estate, plan, service)
     for named in estate.published[len(estate.services) :]:
@@ -63,7 +70,7 @@ def _require_unwritable(plan: PlanBuilder, workload: Workload) -> None:
         after=("reach",),
         reads_only=True,
         timeout=seconds(10),
-        by_hand=read_writability_by_hand(workload, node=node),
+        commands=read_writability_by_hand(workload, node=node),
     )
 
 
@@ -82,7 +89,8 @@ def _lift_isolation(estate: Estate, plan: PlanBuilder) -> None:
             repeatable=True,
             undo=call("isolate", carrier=carrier, networks=networks),
             timeout=seconds(10),
-            by_hand=f"On {carrier}: nft delete element inet secondsite_isolation fenced '{{ {', '.join(networks)} }}'",
+            commands=lift_by_hand(carrier, networks),
+            undo_commands=isolate_by_hand(carrier, networks),
         )
 
 
@@ -97,14 +105,21 @@ def _rebuild(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
         repeatable=True,
         timeout=seconds(300),
         expected=seconds(8),
-        by_hand=rebuild_by_hand(workload, node=node, leader=leader),
+        commands=rebuild_by_hand(workload, node=node, leader=leader),
         destroys=(node,),
     )
-    _catch_up(plan, workload, step="catch-up", node=node, leader=leader, after="rebuild")
+    _catch_up(estate, plan, workload, step="catch-up", node=node, leader=leader, after="rebuild")
 
 
-def _catch_up(
-    plan: PlanBuilder, workload: Workload, *, step: str, node: HostName, leader: HostName, after: str
+def _catch_up(  # noqa: PLR0913  each is a fact of its own
+    estate: Estate,
+    plan: PlanBuilder,
+    workload: Workload,
+    *,
+    step: str,
+    node: HostName,
+    leader: HostName,
+    after: str,
 ) -> None:
     plan.step(
         f"{step}-{workload.name}",
@@ -114,7 +129,7 @@ def _catch_up(
         after=(f"{after}-{workload.name}",),
         reads_only=True,
         timeout=seconds(300),
-        by_hand=catch_up_by_hand(workload, node=node),
+        commands=catch_up_by_hand(estate, workload, node=node, leader=leader, avoiding=plan.target),
     )
 
 
@@ -130,11 +145,12 @@ def _open_home(plan: PlanBuilder, service: Service) -> None:
         repeatable=True,
         undo=call("close-service", service=service.name, host=home),
         timeout=seconds(10),
-        by_hand=f"On {home}: shopctl open",
+        commands=open_by_hand(home),
+        undo_commands=close_by_hand(home),
     )
 
 
-def _switch_home(plan: PlanBuilder, workload: Workload, *, services: tuple[Service, ...]) -> None:
+def _switch_home(estate: Estate, plan: PlanBuilder, workload: Workload, *, services: tuple[Service, ...]) -> None:
     new, old = workload.members[plan.target], workload.members[plan.origin]
     plan.step(
         f"switch-{workload.name}",
@@ -151,9 +167,10 @@ def _switch_home(plan: PlanBuilder, workload: Workload, *, services: tuple[Servi
         undo=call("switchover", workload=workload.name, old=new, new=old),
         timeout=seconds(120),
         expected=seconds(3),
-        by_hand=switch_by_hand(workload, old=old, new=new),
+        commands=switch_by_hand(workload, old=old, new=new),
+        undo_commands=switch_by_hand(workload, old=new, new=old),
     )
-    _catch_up(plan, workload, step="protect", node=old, leader=new, after="switch")
+    _catch_up(estate, plan, workload, step="protect", node=old, leader=new, after="switch")
 
 
 def _customers_home(estate: Estate, plan: PlanBuilder, service: Service) -> None:
@@ -170,6 +187,7 @@ def _customers_home(estate: Estate, plan: PlanBuilder, service: Service) -> None
         repeatable=True,
         timeout=seconds(30),
         by_hand=f"From {customers[0]}: sign in at https://{service.dns_name}, order, read the order and its bill.",
+        commands=journey_by_hand(estate, service, customers=customers, served_by=new),
     )
     plan.step(
         f"close-{service.name}",
@@ -180,7 +198,8 @@ def _customers_home(estate: Estate, plan: PlanBuilder, service: Service) -> None
         repeatable=True,
         undo=call("open-service", service=service.name, host=old),
         timeout=seconds(10),
-        by_hand=f"On {old}: shopctl close",
+        commands=close_by_hand(old),
+        undo_commands=open_by_hand(old),
     )
 
 

@@ -11,13 +11,22 @@ from secondsite.plan import (
     SiteKind,
     Workload,
     call,
+    close_by_hand,
     gate,
     guard,
+    isolate_by_hand,
+    journey_by_hand,
+    keep_isolation_by_hand,
+    lift_by_hand,
+    listen_by_hand,
+    open_by_hand,
     point_name,
     promote_by_hand,
+    read_isolation_by_hand,
     read_lease_by_hand,
     runbook,
     seconds,
+    try_silence_by_hand,
     verify_by_hand,
     visit_name,
 )
@@ -54,8 +63,8 @@ def _detect_and_authorise(estate: Estate, plan: PlanBuilder) -> None:
         reads_only=True,
         timeout=seconds(600),
         expected=seconds(2),
-        by_hand=f"From {', '.join(estate.detection.vantage)}: try each of {', '.join(addresses)}. Lost means that"
-        " all of them stay silent from every one of these places; a refusal is an answer.",
+        by_hand="Lost means that every address stays silent from every one of these places, at the same time.",
+        commands=listen_by_hand(estate, site=plan.origin, vantage=estate.detection.vantage),
     )
     plan.step(
         "declare",
@@ -93,7 +102,8 @@ def _fence(estate: Estate, plan: PlanBuilder) -> None:
             repeatable=True,
             undo=call("lift", carrier=carrier, networks=networks),
             timeout=seconds(5),
-            by_hand=f"On {carrier}: nft add element inet secondsite_isolation fenced '{{ {', '.join(networks)} }}'",
+            commands=isolate_by_hand(carrier, networks),
+            undo_commands=lift_by_hand(carrier, networks),
             destroys=(plan.origin,),
         )
         plan.step(
@@ -104,8 +114,7 @@ def _fence(estate: Estate, plan: PlanBuilder) -> None:
             after=(f"isolate-{carrier}",),
             reads_only=True,
             timeout=seconds(5),
-            by_hand=f"On {carrier}: nft list table inet secondsite_isolation. In its set: {' and '.join(networks)};"
-            " and both drop rules stand first in a prerouting chain.",
+            commands=read_isolation_by_hand(carrier, networks),
         )
     customers = _customers(estate)
     plan.step(
@@ -116,8 +125,8 @@ def _fence(estate: Estate, plan: PlanBuilder) -> None:
         after=tuple(f"isolate-{carrier}" for carrier in carriers),
         reads_only=True,
         timeout=seconds(10),
-        by_hand=f"From {', '.join(customers)}: at least eight new connections to each address. Any answer, a refusal"
-        " included, means that the site is not fenced.",
+        by_hand="Any answer, a refusal included, means that the site is not fenced.",
+        commands=try_silence_by_hand(estate, site=plan.origin, sources=customers),
     )
     for carrier in carriers:
         plan.step(
@@ -129,7 +138,8 @@ def _fence(estate: Estate, plan: PlanBuilder) -> None:
             repeatable=True,
             undo=call("lift", carrier=carrier, networks=networks),
             timeout=seconds(5),
-            by_hand=f"On {carrier}: write the line above, without nft, to /var/lib/secondsite/fenced.nft",
+            commands=keep_isolation_by_hand(carrier, networks),
+            undo_commands=lift_by_hand(carrier, networks),
         )
     plan.step(
         "confirm-fencing",
@@ -155,7 +165,7 @@ def _promote(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
         after=_when_to_read(estate, workload),
         reads_only=True,
         timeout=seconds(30),
-        by_hand=read_lease_by_hand(workload, old=old, new=new),
+        commands=read_lease_by_hand(estate, workload, old=old, new=new, avoiding=plan.origin),
     )
     plan.step(
         f"promote-{workload.name}",
@@ -171,7 +181,8 @@ def _promote(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
         probe=call("promoted", workload=workload.name, new=new),
         timeout=seconds(60),
         expected=seconds(1),
-        by_hand=promote_by_hand(workload, old=old, new=new),
+        by_hand=_before_promoting(estate),
+        commands=promote_by_hand(estate, workload, old=old, new=new, avoiding=plan.origin),
     )
     if workload.takes_markers:  # what customers use is used by the service's own verification
         plan.step(
@@ -182,8 +193,16 @@ def _promote(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
             after=(f"promote-{workload.name}",),
             repeatable=True,
             timeout=seconds(15),
-            by_hand=verify_by_hand(workload, node=new),
+            commands=verify_by_hand(workload, node=new),
         )
+
+
+def _before_promoting(estate: Estate) -> str:
+    return (
+        "Only when the fencing is confirmed: otherwise there would be two writers, and customers' data would part."
+        if _carriers(estate)
+        else "Not by hand either: nothing here can confirm the fencing."
+    )
 
 
 def _before(estate: Estate, workload: Workload) -> list[str]:
@@ -216,7 +235,8 @@ def _redirect(estate: Estate, plan: PlanBuilder, service: Service) -> None:
         repeatable=True,
         undo=call("close-service", service=service.name, host=new),
         timeout=seconds(10),
-        by_hand=f"On {new}: shopctl open",
+        commands=open_by_hand(new),
+        undo_commands=close_by_hand(new),
     )
     point_name(estate, plan, service, after=("confirm-fencing",), guards=(_fenced(estate, plan),))
     judged = [f"promote-{name}" for name in service.workloads]
@@ -230,6 +250,7 @@ def _redirect(estate: Estate, plan: PlanBuilder, service: Service) -> None:
         repeatable=True,
         timeout=seconds(30),
         by_hand=f"From {customers[0]}: sign in at https://{service.dns_name}, order, read the order and its bill.",
+        commands=journey_by_hand(estate, service, customers=customers, served_by=new),
     )
 
 

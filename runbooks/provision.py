@@ -11,7 +11,7 @@ PLAYBOOK = "roles/estate.yml"
 def provision(estate: Estate, plan: PlanBuilder) -> None:
     """Make first contact with every host, bring it to the state its roles describe, and use what it serves."""
     hosts = [str(name) for name in estate.hosts]
-    plan.uses("roles")
+    plan.uses("roles", "runbooks")
     plan.step(
         "check-authorities",
         title="See that every site has a TLS authority that can sign",
@@ -75,6 +75,18 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
         timeout=seconds(60),
         by_hand="For each key that its keeper holds: seal it for escrow alone (age -r), and remove every other copy.",
     )
+    kept = [str(host) for host in estate.procedure_hosts().values()]
+    plan.step(
+        "keep-procedures",
+        title="Keep the procedures for persons at each site, at headquarters and in the vault",
+        call=call("keep-procedures", hosts=kept),
+        hosts=kept,
+        after=("converge",),
+        repeatable=True,
+        timeout=seconds(60),
+        by_hand="Print failover and failback in both directions (secondsite plan RUNBOOK --from SITE --to SITE"
+        " --format html) and put them into /srv/runbooks on these hosts.",
+    )
     plan.step(
         "require-all-hosts",
         title="See that no host was left out",
@@ -83,7 +95,7 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
             unreachable=[result_of("first-contact", "unreachable"), result_of("converge", "unreachable")],
         ),
         hosts=tuple(hosts),
-        after=("note-machines", "hand-over-keys"),
+        after=("note-machines", "hand-over-keys", "keep-procedures"),
         reads_only=True,
         timeout=seconds(10),
         by_hand="Name the hosts that did not answer; provision them later.",

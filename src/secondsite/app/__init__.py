@@ -3,5 +3,16 @@
 from .approvals import give_answer
 from .bench import PROJECT, RUNBOOKS, Bench, estate, open_bench, run_store
 from .crew import crew
+from .procedures import printed_procedure
 
-__all__ = ["PROJECT", "RUNBOOKS", "Bench", "crew", "estate", "give_answer", "open_bench", "run_store"]
+__all__ = [
+    "PROJECT",
+    "RUNBOOKS",
+    "Bench",
+    "crew",
+    "estate",
+    "give_answer",
+    "open_bench",
+    "printed_procedure",
+    "run_store",
+]

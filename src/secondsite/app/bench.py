@@ -31,6 +31,7 @@ from ..store.orders import SignedOrders
 from ..store.runs import Crew, RunStore
 from ..workloads import actions as workload_actions
 from ..workloads.ports import WorkloadAdapter
+from . import procedures
 from .provision import Keys, bootstrap_of, provisioning_registry
 from .workloads import adapters_of
 
@@ -194,6 +195,7 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
         probe_actions.Steps(estate=estate, hands=runner, clock=clock).registry(),
         controllers.Steps(hands=hands).registry(),
         Machines(estate=estate, hands=runner, path=state / "machines.json").registry(),
+        procedures.Steps(estate=estate, hands=hands).registry(),
         keepers.Steps(estate=estate, hands=hands, authorities=authorities, now=clock.now).registry(),
         provisioning_registry(
             estate,

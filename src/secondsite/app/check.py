@@ -12,14 +12,16 @@ from ..checks.rules import CHECKS
 from ..checks.rules.differences import with_unused
 from ..checks.rules.flows import FLOWS
 from ..checks.rules.frame import concerned, judged
-from ..errors import Unreachable, UsageError
+from ..checks.rules.procedures import PROCEDURES
+from ..errors import ConfigError, Unreachable, UsageError
 from ..estate.model import Estate, Host, HostName
 from ..hands.secrets import ca_directory
 from ..hands.ssh import certificate_shown
 from ..probes.collecting import SLOW, Collector
 from ..probes.flows.matrix import FlowMatrix
 from ..store.lock import CHECK_LOCK_NAME, RunLock
-from .bench import Bench, open_bench
+from .bench import PROJECT, Bench, open_bench
+from .procedures import expected_digests
 
 _AFTER_ANOTHER = dt.timedelta(seconds=60)
 _CODES = {State.PASSED: 0, State.FAILED: 3, State.UNKNOWN: 8}
@@ -158,8 +160,16 @@ def _ssh(bench: Bench) -> Section:
         return Section(value=dict(zip((host.name for host in hosts), pool.map(look, hosts), strict=True)))
 
 
+def _procedures(bench: Bench) -> Section:
+    """Print the procedures as the plan is now, for comparison with what the sites keep."""
+    try:
+        return Section(value=expected_digests(bench.estate, root=PROJECT))
+    except ConfigError as error:
+        return Section(trouble=error.what)
+
+
 # What the controller looks at by itself, by the name that checks give in `outside`, or with a `@` in `reads`.
-OUTSIDE: Mapping[str, Callable[[Bench], Section]] = {FLOWS: _flows, "ssh": _ssh}
+OUTSIDE: Mapping[str, Callable[[Bench], Section]] = {FLOWS: _flows, "ssh": _ssh, PROCEDURES: _procedures}
 
 
 def _roots(bench: Bench) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 from ..errors import UsageError
 from ..plan.document import milliseconds, plan_document
 from ..plan.model import Plan, Step
-from ..plan.rules import critical_path, flags
+from ..plan.rules import critical_path, flags, rounds
 from .terminal import clean, emit, emit_json, estate_option, json_option
 
 Durations = Mapping[str, dt.timedelta]
@@ -41,20 +41,14 @@ def plan(*, runbook: str, origin: str | None, target: str | None, estate: Path, 
         measured = app.run_store(loaded).durations(runbook)
     except UsageError:  # a plan needs no state; without it there are just no earlier runs to predict from
         measured = {}
-    show_plan(built, measured, form="json" if as_json else form)
-    return 0
-
-
-def show_plan(built: Plan, measured: Durations, *, form: str) -> None:
-    """Print a plan on standard output in one of the four forms."""
+    form = "json" if as_json else form
     if form == "json":
         emit_json(plan_json(built, measured))
     elif form == "text":
         _print_text(built, measured)
     else:
-        from ..reports.plan_page import plan_html, plan_markdown  # noqa: PLC0415  jinja2 is needed for these alone
-
-        emit(plan_html(built, measured) if form == "html" else plan_markdown(built, measured))
+        emit(app.printed_procedure(built, loaded, form=form, measured=measured))
+    return 0
 
 
 def plan_json(built: Plan, measured: Durations) -> dict[str, object]:
@@ -72,8 +66,8 @@ def _print_text(built: Plan, measured: Durations) -> None:
     path = critical_path(built, measured=measured)
     direction = f": from {built.origin} to {built.target}" if built.origin else ""
     console.print(Text(clean(f"{built.title}{direction}"), style="bold"))
-    numbers = {step.name: place for place, step in enumerate(built.steps, start=1)}
-    for step in built.steps:
+    numbers = {step.name: place for place, step in enumerate((s for one in rounds(built) for s in one), start=1)}
+    for step in (step for one in rounds(built) for step in one):
         mark = "*" if step.name in path.steps else " "
         head = Text.assemble(f"{mark}{numbers[step.name]:>3}. ", (clean(step.name), "bold"), "  ", clean(step.title))
         console.print(head, soft_wrap=True)
@@ -103,3 +97,8 @@ def _lines(step: Step, numbers: Mapping[str, int], measured: Durations) -> Itera
     if step.gate:
         order = ", or a standing order" if step.gate.standing_order else ""
         yield f"waits for the consent of {step.gate.persons}{order}"
+    for command in step.commands:
+        yield f"by hand, on {command.host} as {command.account}:"
+        yield from (f"    {line}" for line in command.text.splitlines())
+        yield "  is answered by: " + ", or: ".join(" and ".join(answer) for answer in command.good)
+        yield f"  otherwise: {command.otherwise}"

@@ -29,6 +29,7 @@ from .model import (
     HostName,
     Link,
     Objectives,
+    Person,
     Quorum,
     Routing,
     Service,
@@ -259,6 +260,7 @@ def _estate(directory: Path, parsed: EstateDocument, hosts: Mapping[HostName, Ho
         ),
         caps=Caps(hosts=parsed.caps.hosts, sites=parsed.caps.sites),
         standing_orders=_standing_orders(parsed),
+        persons=_persons(parsed),
         differences=tuple(Difference(what=one.what, why=one.why, until=one.until) for one in parsed.differences),
         firewall=firewall_of(parsed.firewall),
         routing=_routing(parsed.routing),
@@ -329,4 +331,17 @@ def _standing_orders(parsed: EstateDocument) -> tuple[StandingOrderReference, ..
             name=given.name, runbook=given.runbook, origin=SiteName(given.origin), target=SiteName(given.target)
         )
         for given in parsed.standing_orders
+    )
+
+
+def _persons(parsed: EstateDocument) -> tuple[Person, ...]:
+    return tuple(
+        Person(
+            name=name,
+            role=one.role,
+            phone=one.phone,
+            site=SiteName(one.site) if one.site else None,
+            approves=one.approves,
+        )
+        for name, one in parsed.persons.items()
     )

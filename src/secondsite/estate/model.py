@@ -310,6 +310,17 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Whom a procedure has called. ``approves`` says that this person may consent to what needs consent."""
+
+    name: str
+    role: str
+    phone: str
+    site: SiteName | None = None
+    approves: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estate:
     """All sites, hosts, links and workloads of one organisation.
 
@@ -336,6 +347,7 @@ class Estate:
     differences: tuple[Difference, ...] = ()
     firewall: Firewall | None = None
     routing: Routing | None = None
+    persons: tuple[Person, ...] = ()
 
     @property
     def published(self) -> tuple[Service, ...]:
@@ -363,3 +375,16 @@ class Estate:
     def hosts_at(self, site: SiteName) -> tuple[Host, ...]:
         """Return the hosts of one site, in inventory order."""
         return tuple(host for host in self.hosts.values() if host.site == site)
+
+    def procedure_hosts(self) -> Mapping[SiteName, HostName]:
+        """Return the host at every datacenter, vault and headquarters that keeps the procedures for persons.
+
+        Of group ``ops`` where there is one, else the first by name; carriers and customers are somebody else's.
+        """
+        kinds = (SiteKind.DATACENTER, SiteKind.VAULT, SiteKind.HEADQUARTERS)
+        places = {name: self.hosts_at(name) for name, site in self.sites.items() if site.kind in kinds}
+        return {
+            site: min(hosts, key=lambda host: ("ops" not in host.groups, host.name)).name
+            for site, hosts in places.items()
+            if hosts
+        }

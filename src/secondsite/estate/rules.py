@@ -247,6 +247,12 @@ def _drills(estate: Estate, _: Declared) -> Iterator[Contradiction]:
         yield Contradiction(pointer="/drills/longest", what="is not longer than /service_level/sustained")
 
 
+def _persons(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
+    for person in estate.persons:
+        if person.site is not None:
+            yield from _unknown("site", person.site, declared.sites, f"/persons/{person.name}/site")
+
+
 def _orders(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
     for index, order in enumerate(estate.standing_orders):
         yield from _unknown("site", order.origin, declared.sites, f"/standing_orders/{index}/origin")
@@ -405,6 +411,7 @@ RULES: tuple[Callable[[Estate, Declared], Iterator[Contradiction]], ...] = (
     _quorum,
     _detection,
     _drills,
+    _persons,
     _orders,
     _firewall,
     _ends,

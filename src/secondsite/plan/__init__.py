@@ -16,11 +16,22 @@ from .manual import (
     switch_by_hand,
     verify_by_hand,
 )
-from .model import Call, Gate, Guard, Intent, Plan, Step
+from .manual_services import close_by_hand, journey_by_hand, open_by_hand
+from .manual_sites import (
+    isolate_by_hand,
+    keep_isolation_by_hand,
+    lift_by_hand,
+    listen_by_hand,
+    reach_by_hand,
+    read_isolation_by_hand,
+    try_silence_by_hand,
+)
+from .model import Call, Command, Gate, Guard, Intent, Plan, Step
 from .naming import point_name, visit_name
 
 __all__ = [
     "Call",
+    "Command",
     "Estate",
     "Gate",
     "Guard",
@@ -39,10 +50,19 @@ __all__ = [
     "WorkloadName",
     "call",
     "catch_up_by_hand",
+    "close_by_hand",
     "gate",
     "guard",
+    "isolate_by_hand",
+    "journey_by_hand",
+    "keep_isolation_by_hand",
+    "lift_by_hand",
+    "listen_by_hand",
+    "open_by_hand",
     "point_name",
     "promote_by_hand",
+    "reach_by_hand",
+    "read_isolation_by_hand",
     "read_lease_by_hand",
     "read_writability_by_hand",
     "rebuild_by_hand",
@@ -50,6 +70,7 @@ __all__ = [
     "runbook",
     "seconds",
     "switch_by_hand",
+    "try_silence_by_hand",
     "verify_by_hand",
     "visit_name",
 ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..errors import ConfigError, Problem, UsageError
 from ..estate.model import Estate, SiteKind, SiteName
 from .document import sealed
-from .model import Call, Gate, Guard, Intent, Plan, Step
+from .model import Call, Command, Gate, Guard, Intent, Plan, Step
 from .rules import GUARDS, dependency_order, reasons_not_to_destroy
 
 BuildFunction = Callable[[Estate, "PlanBuilder"], None]
@@ -154,6 +154,8 @@ class PlanBuilder:
         timeout: dt.timedelta = _DEFAULT_TIMEOUT,
         expected: dt.timedelta = _SHORT,
         by_hand: str = "",
+        commands: Sequence[Command] = (),
+        undo_commands: Sequence[Command] = (),
         uses: Sequence[str] = (),
         destroys: Sequence[str] = (),
     ) -> str:
@@ -177,6 +179,8 @@ class PlanBuilder:
                 expected=expected,
                 by_hand=by_hand,
                 destroys=tuple(str(one) for one in destroys),
+                commands=tuple(commands),
+                undo_commands=tuple(undo_commands),
             )
         )
         return name
@@ -270,7 +274,10 @@ def _problems_of_step(step: Step, names: set[str], estate: Estate) -> Iterator[s
     if step.timeout <= dt.timedelta(0):
         yield "the timeout must be longer than nothing"
     yield from (f"it comes after {name}, which is no step" for name in step.after if name not in names)
-    yield from (f"{host} is no host of {estate.name}" for host in step.hosts if host not in estate.hosts)
+    named = dict.fromkeys((*step.hosts, *(one.host for one in (*step.commands, *step.undo_commands))))
+    yield from (f"{host} is no host of {estate.name}" for host in named if host not in estate.hosts)
+    if step.undo_commands and step.undo is None:
+        yield "a person could undo it and the engine could not"
     if step.reads_only and (step.undo is not None or step.gate is not None):
         yield "it only reads, so there is nothing to undo or to consent to"
     if step.verify and step.probe is None:

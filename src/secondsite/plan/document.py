@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import NotRequired, TypedDict, cast
 
 from ..errors import StepMismatch
-from .model import Call, Gate, Guard, Intent, Plan, Step
+from .model import Call, Command, Gate, Guard, Intent, Plan, Step
 
 SCHEMA_VERSION = 1
 
@@ -37,8 +37,18 @@ class GateDocument(TypedDict):
     standing_order: bool
 
 
+class CommandDocument(TypedDict):
+    """What a person types, as JSON."""
+
+    host: str
+    account: str
+    text: str
+    good: list[list[str]]
+    otherwise: str
+
+
 class StepDocument(TypedDict):
-    """A step as JSON; durations are whole milliseconds."""
+    """A step as JSON; durations are whole milliseconds. What a person types is left out where there is nothing."""
 
     name: str
     title: str
@@ -57,6 +67,8 @@ class StepDocument(TypedDict):
     by_hand: str
     destroys: NotRequired[list[str]]
     """Left out when there is none, so that plans from before it was known keep their digest."""
+    commands: NotRequired[list[CommandDocument]]
+    undo_commands: NotRequired[list[CommandDocument]]
 
 
 class PlanDocument(TypedDict):
@@ -171,7 +183,26 @@ def _step_document(step: Step) -> StepDocument:
     }
     if step.destroys:
         document["destroys"] = list(step.destroys)
+    if step.commands:  # a plan from before there were any keeps its digest
+        document["commands"] = [_command_document(one) for one in step.commands]
+    if step.undo_commands:
+        document["undo_commands"] = [_command_document(one) for one in step.undo_commands]
     return document
+
+
+def _command_document(one: Command) -> CommandDocument:
+    good = [list(answer) for answer in one.good]
+    return {"host": one.host, "account": one.account, "text": one.text, "good": good, "otherwise": one.otherwise}
+
+
+def _command(document: CommandDocument) -> Command:
+    return Command(
+        host=document["host"],
+        account=document["account"],
+        text=document["text"],
+        good=tuple(tuple(answer) for answer in document["good"]),
+        otherwise=document["otherwise"],
+    )
 
 
 def _call(document: Mapping[str, object] | None) -> Call | None:
@@ -199,4 +230,6 @@ def _step(document: StepDocument) -> Step:
         expected=dt.timedelta(milliseconds=document["expected_ms"]),
         by_hand=document["by_hand"],
         destroys=tuple(document.get("destroys", ())),
+        commands=tuple(_command(one) for one in document.get("commands", ())),
+        undo_commands=tuple(_command(one) for one in document.get("undo_commands", ())),
     )

@@ -70,6 +70,31 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What a person types on a host in place of the engine, and the answer that lets them go on.
+
+    ``text`` is typed in a shell of ``account`` there, over SSH; it stands alone and needs nothing typed before.
+    ``good`` are the good answers: in one of them, each line must be found in what was answered, as a whole line; ``*``
+    stands for anything. ``otherwise`` says what to do when the answer is none of them.
+    """
+
+    host: str
+    text: str
+    good: tuple[tuple[str, ...], ...]
+    otherwise: str = "Stop, and do nothing that comes after this step."
+    account: str = "ops"
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be printed and typed exactly, or could not be told from a bad answer."""
+        for text in (self.text, *(line for answer in self.good for line in answer)):
+            for line in text.split("\n"):
+                if not line.strip() or line != line.rstrip() or not line.isprintable():
+                    raise ValueError(f"{line!r} can't be printed and typed as it is")
+        if not self.good or not all(self.good):
+            raise ValueError(f"{self.text!r} has no good answer, so nobody could go on")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step.
 
@@ -80,6 +105,8 @@ class Step:
     ``expected`` is how long it should take, used for predictions until earlier runs say better.
     ``destroys`` names the hosts, or whole sites, that it takes data or service away from: how many may be in one step
     is capped by the estate, and right before it each of its hosts is asked who it is.
+    ``commands`` are what a person types instead, one after the other, and ``by_hand`` what a person does besides;
+    ``undo_commands`` take it back.
     """
 
     name: str
@@ -98,6 +125,8 @@ class Step:
     expected: dt.timedelta = dt.timedelta(seconds=1)
     by_hand: str = ""
     destroys: tuple[str, ...] = ()
+    commands: tuple[Command, ...] = ()
+    undo_commands: tuple[Command, ...] = ()
 
     @property
     def may_repeat(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..estate.model import Estate, Service
 from .builder import PlanBuilder, call, seconds
+from .manual_services import redirect_by_hand, visit_by_hand
 from .model import Guard
 
 
@@ -25,7 +26,8 @@ def point_name(
         probe=call("redirected", service=service.name, new=new),
         undo=call("redirect", service=service.name, old=new, new=old),
         timeout=seconds(10),
-        by_hand=f"knsupdate on {service.name_server}: prerequisite {service.dns_name} A {old}; replace by {new}",
+        commands=redirect_by_hand(service, old=old, new=new),
+        undo_commands=redirect_by_hand(service, old=new, new=old),
     )
 
 
@@ -40,5 +42,5 @@ def visit_name(plan: PlanBuilder, named: Service, *, customers: Sequence[str]) -
         after=(f"redirect-{named.name}",),
         reads_only=True,
         timeout=seconds(30),
-        by_hand=f"From {customers[0]}: open https://{named.dns_name}/; header X-Served-By must say {host}.",
+        commands=visit_by_hand(named, customers=customers, served_by=host),
     )

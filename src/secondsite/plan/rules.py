@@ -27,6 +27,16 @@ def dependency_order(steps: Sequence[Step]) -> tuple[Step, ...]:
     return tuple(by_name[name] for name in sorter.static_order())
 
 
+def rounds(plan: Plan) -> tuple[tuple[Step, ...], ...]:
+    """Return the steps in rounds: those of one wait only for earlier rounds, so that persons can do them at once."""
+    place: dict[str, int] = {}
+    for step in dependency_order(plan.steps):
+        place[step.name] = max((place[name] + 1 for name in awaited(step) if name in place), default=0)
+    return tuple(
+        tuple(step for step in plan.steps if place[step.name] == number) for number in sorted(set(place.values()))
+    )
+
+
 def awaited(step: Step) -> frozenset[str]:
     """Name what a step waits for: the steps it comes after, and the readings its guards look at.
 

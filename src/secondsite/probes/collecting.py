@@ -21,7 +21,7 @@ from ..checks.rules.twins import neutral_networks, neutral_words
 from ..errors import ActionError, SecondsiteError, Unreachable
 from ..estate.model import Estate, Host, HostName
 from ..run.ports import CommandResult, Hands
-from .remote.collectors import backups, clock, database, files, names, network, routing, system, tls
+from .remote.collectors import backups, clock, database, files, names, network, procedures, routing, system, tls
 from .remote.collectors.network import BEFORE_TRIES
 
 _LARGEST_ANSWER = 16 << 20
@@ -36,6 +36,7 @@ _MODULES = (
     names,
     routing,
     backups,
+    procedures,
 )  # a module of collectors is named here
 SLOW = frozenset({"heartbeat"})
 """Sections whose hosts wait for each other: asked for apart, beside everything else."""

@@ -117,6 +117,8 @@ ESTATE_CASES = [
     pytest.param("adapter: patroni", "adapter: prayer", "adapter 'prayer'", "patroni", id="unknown adapter"),
     pytest.param("zone: secondsite.test", "zone: other.test", "not inside the zone", "", id="name outside its zone"),
     pytest.param("site: dc2}", "site: dc8}", "site 'dc8', which is not declared", "dc2", id="link to nowhere"),
+    pytest.param("site: dc2, approves", "site: dc5, approves", "site 'dc5'", "dc2", id="person at no site"),
+    pytest.param('"+49 30 23125 001"', '"call me"', "should match", "", id="no phone number"),
     pytest.param("C01:", "X01:", "should match", "", id="commitment id"),
     pytest.param(
         "is_control_arm: true", "is_control_arm: true\n    depends_on: [control]", "in a circle: control -> control",

@@ -40,12 +40,13 @@ def test_the_plan_goes_from_bare_hosts_to_a_service_in_use() -> None:
     plan = load_plan("provision", directory=ROOT / "runbooks", root=ROOT, estate=ESTATE, origin=None, target=None)
     order = [step.name for step in plan.steps]
     began = ["check-authorities", "first-contact", "ask-keepers", "converge"]
-    ended = ["hand-over-keys", "note-machines", "require-all-hosts"]
-    assert (order[:4], sorted(order[4:7])) == (began, ended)
-    assert [step.call.name for step in plan.steps[7:]] == ["journey"] * len(ESTATE.services)
+    ended = ["hand-over-keys", "keep-procedures", "note-machines", "require-all-hosts"]
+    assert (order[:4], sorted(order[4:8])) == (began, ended)
+    assert [step.call.name for step in plan.steps[8:]] == ["journey"] * len(ESTATE.services)
     assert all(step.repeatable or step.reads_only for step in plan.steps)
     assert set(plan.steps[1].hosts) == set(ESTATE.hosts)
     assert any(path.startswith("roles") for path in plan.pins)
+    assert {"runbooks/failover.py", "runbooks/failback.py"} <= plan.pins.keys()  # what is kept is printed from them
 
 
 def test_hosts_that_were_left_out_end_the_run_with_their_names_and_exit_code_4(tmp_path: Path) -> None:

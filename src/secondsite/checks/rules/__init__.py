@@ -3,7 +3,35 @@
 from __future__ import annotations
 
 from ..model import Check
-from . import backups, clock, database, differences, firewall, flows, names, parity, placement, routing, services, tls
+from . import (
+    backups,
+    clock,
+    database,
+    differences,
+    firewall,
+    flows,
+    names,
+    parity,
+    placement,
+    procedures,
+    routing,
+    services,
+    tls,
+)
 
-_MODULES = (services, parity, differences, firewall, flows, tls, database, names, clock, placement, routing, backups)
+_MODULES = (
+    services,
+    parity,
+    differences,
+    firewall,
+    flows,
+    tls,
+    database,
+    names,
+    clock,
+    placement,
+    routing,
+    backups,
+    procedures,
+)
 CHECKS: tuple[Check, ...] = tuple(check for module in _MODULES for check in module.CHECKS)

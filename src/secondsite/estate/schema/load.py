@@ -17,6 +17,8 @@ DNS_PATTERN = r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z
 CLOCK_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 INTERFACE_PATTERN = r"^[a-z][a-z0-9.-]{0,14}$"
 FLOW_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 ,.:;'()/&+-]{0,99}$"
+PHONE_PATTERN = r"^[+0-9][0-9 ()/.-]{2,39}$"
+PERSON_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
 DIFFERENCE_PATTERN = r"^[a-z]+:[!-~]{1,200}$"
 DURATION_HINT = "a number with its unit: 1500ms, 60s, 5m, 24h or 7d"
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -298,6 +300,20 @@ class DifferenceDocument(_Document):
     until: Day = Field(description="The last day on which it is accepted; afterwards the check is red.")
 
 
+class PersonDocument(_Document):
+    """Whom a procedure has called."""
+
+    role: Text = Field(description="What this person is there for.")
+    phone: Annotated[str, StringConstraints(pattern=PHONE_PATTERN)] = Field(
+        description="Where this person is reached when nothing else works, by day and night."
+    )
+    site: Name | None = Field(default=None, description="The site where this person normally is.")
+    approves: bool = Field(
+        default=False,
+        description="Whether this person may consent to what needs consent; the key that shows it is in `approvers`.",
+    )
+
+
 class EstateDocument(_Document):
     """`estate.yml`: the sites, links, workloads and promises of one organisation. Its hosts are in `hosts.yml`."""
 
@@ -322,6 +338,10 @@ class EstateDocument(_Document):
     )
     differences: list[DifferenceDocument] = Field(
         default_factory=list, description="In what twins at the two datacenters may differ, why, and until when."
+    )
+    persons: dict[Annotated[str, StringConstraints(pattern=PERSON_PATTERN)], PersonDocument] = Field(
+        default_factory=dict,
+        description="Whom to call, in this order, by the name that `approvers` knows; printed procedures list them.",
     )
     commitments: dict[Annotated[str, StringConstraints(pattern=r"^C[0-9]{2}$")], Text] = Field(
         default_factory=dict, description="Each commitment this estate keeps, by its id, and how."
