@@ -8,12 +8,13 @@ from ..drill.model import FaultKind
 from ..drill.ports import Silence
 from ..errors import UsageError
 from ..lab.faults import LabInjector
-from ..lab.model import POWER_CUT, LabSettings
+from ..lab.model import ENDPOINT_LIES, ENDPOINT_SILENT, OUTLET_OFF, OUTLETS_CROSSED, POWER_CUT, LabSettings
 from ..lab.partial import CONTROLLER
 from ..lab.state import read_state
 from .terminal import emit, say
 
 _FAILED = 3
+_TROUBLES = {"lies": ENDPOINT_LIES, "silent": ENDPOINT_SILENT, "crossed": OUTLETS_CROSSED}
 _seconds = click.option(
     "--prove-for", type=click.FloatRange(0.5, 60), default=2.0, show_default=True, help="Seconds to listen for silence."
 )
@@ -47,7 +48,50 @@ def restore_power(settings: LabSettings, where: tuple[str, ...]) -> None:
         say("no host is without power")
         return
     LabInjector(settings).restore_power(names)
-    say(f"power is back: {', '.join(names)} answer SSH")
+    off = [item.target for item in read_state(settings).faults if item.kind == OUTLET_OFF]
+    lit = [name for name in names if name not in off]
+    say(f"power is back: {', '.join(lit)} answer SSH" if lit else "power is back")
+    if off:
+        say(f"stay dark, their outlets are off: {', '.join(off)}; secondsite lab fault switch-on HOST")
+
+
+@fault.command("switch-on")
+@click.argument("hosts", nargs=-1, required=True)
+@click.pass_obj
+def switch_on(settings: LabSettings, hosts: tuple[str, ...]) -> None:
+    """Switch the outlets of HOSTS on again, as at the power endpoint; returns when those with power answer SSH."""
+    LabInjector(settings).switch_on(hosts)
+    say(f"outlets are on: {', '.join(hosts)}")
+
+
+@fault.command("trouble-endpoint")
+@click.argument("endpoint")
+@click.argument("trouble", type=click.Choice(sorted(_TROUBLES)))
+@click.argument("hosts", nargs=-1)
+@click.pass_obj
+def trouble_endpoint(settings: LabSettings, endpoint: str, trouble: str, hosts: tuple[str, ...]) -> None:
+    """Make a power ENDPOINT lie, fall silent, or switch the outlets of two HOSTS the wrong way round (crossed)."""
+    match hosts, trouble:
+        case ((one, other), "crossed") if one != other:
+            crossed: tuple[str, str] | None = (one, other)
+        case ((), "lies" | "silent"):
+            crossed = None
+        case _:
+            raise UsageError(
+                "crossed needs two hosts; lies and silent need none",
+                not_done="nothing was attempted",
+                next_step=f"secondsite lab fault trouble-endpoint {endpoint} crossed HOST OTHER-HOST",
+            )
+    LabInjector(settings).trouble_endpoint(endpoint, _TROUBLES[trouble], crossed=crossed)
+    say(f"{endpoint}: {trouble}")
+
+
+@fault.command("mend-endpoints")
+@click.pass_obj
+def mend_endpoints(settings: LabSettings) -> None:
+    """Take every trouble with power endpoints back. Outlets stay as they are."""
+    LabInjector(settings).mend_endpoints()
+    say("every power endpoint does what it says")
 
 
 @fault.command("cut-link")

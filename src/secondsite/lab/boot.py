@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..errors import ActionError, ActionTimeout, Unreachable
-from . import cgroups, disks, leftovers, machines, netns, processes, ready, wires
+from . import cgroups, disks, endpoints, leftovers, machines, netns, processes, ready, wires
 from .commands import run
 from .image import image_path
 from .model import LabHost, LabSettings, Topology
@@ -27,6 +27,7 @@ def start_all(settings: LabSettings, topology: Topology, rootfs: Path) -> None:
     _make_room_for_watches()
     wires.lay_bridges(settings, topology)
     _boot(settings, topology, list(topology.hosts.values()), rootfs)
+    endpoints.start(settings, topology)
 
 
 def _make_room_for_watches() -> None:

@@ -12,8 +12,12 @@ from . import boot, listen, machines, netns, partial, processes, wires
 from .load import load_topology
 from .model import (
     DUCT_CUT,
+    ENDPOINT_LIES,
+    ENDPOINT_SILENT,
     LAID_ASTRAY,
     LINK_CUT,
+    OUTLET_OFF,
+    OUTLETS_CROSSED,
     POWER_CUT,
     DuctCut,
     FaultInForce,
@@ -25,7 +29,7 @@ from .model import (
     Topology,
     Wire,
 )
-from .rules import ends_held_down, hosts_meant, leg_of, links_in, outsider, wires_of
+from .rules import ends_held_down, hosts_meant, leg_of, links_in, outsider, wire_of, wires_of
 from .state import begin_faults, end_faults, exclusively, read_state
 
 _DEAD_WITHIN_S = 10.0
@@ -49,17 +53,53 @@ class LabInjector:
             topology = _standing(self._settings)
             chosen = hosts_meant(topology, hosts)
             _refuse_already_cut(self._settings, chosen)
-            names = [host.name for host in chosen]
-            running = {name: pid for name, pid in processes.inits(self._settings).items() if name in names}
-            ends = [wire.outer_name for host in chosen for wire in wires_of(host, topology)]
-            now = time.monotonic()
-            begin_faults(self._settings, (FaultInForce(kind=POWER_CUT, target=name, since=now) for name in names))
-            first, last = wires.drop(self._settings, ends)
-            killed = machines.kill(self._settings, running, freeze_disks=True)
-            processes.wait_until_gone(running.values(), within_s=_DEAD_WITHIN_S)
+            return self._take_power(topology, chosen, kind=POWER_CUT)
+
+    def switch_off(self, hosts: Sequence[str]) -> None:
+        """Take power from the hosts as ``cut_power`` does, at their outlets: they stay dark until it is on again.
+
+        Harmless for those whose outlet is off already. What becomes of the site's power changes nothing about it.
+        """
+        with exclusively(self._settings):
+            topology = _standing(self._settings)
+            off = _targets(self._settings, OUTLET_OFF)
+            chosen = [host for host in hosts_meant(topology, hosts) if host.name not in off]
+            if chosen:
+                self._take_power(topology, chosen, kind=OUTLET_OFF)
+
+    def switch_on(self, hosts: Sequence[str]) -> None:
+        """Switch the hosts' outlets on. Those whose site has power start; they answer SSH when this returns."""
+        with exclusively(self._settings):
+            topology = _standing(self._settings)
+            off = _targets(self._settings, OUTLET_OFF)
+            chosen = [host for host in hosts_meant(topology, hosts) if host.name in off]
+            cut, running = _targets(self._settings, POWER_CUT), processes.inits(self._settings)
+            dead = [host for host in chosen if host.name not in cut and host.name not in running]
+            if dead:
+                boot.power_on(self._settings, topology, dead)
+            end_faults(self._settings, OUTLET_OFF, [host.name for host in chosen])
+            self._hold(topology)
+
+    def _take_power(self, topology: Topology, chosen: Sequence[LabHost], *, kind: str) -> PowerCut:
+        names = [host.name for host in chosen]
+        running = {name: pid for name, pid in processes.inits(self._settings).items() if name in names}
+        ends = [wire.outer_name for host in chosen for wire in wires_of(host, topology)]
+        now = time.monotonic()
+        begin_faults(self._settings, (FaultInForce(kind=kind, target=name, since=now) for name in names))
+        first, last = wires.drop(self._settings, ends)
+        killed = machines.kill(self._settings, running, freeze_disks=True)
+        self._hold(topology)  # an endpoint that stood on this power is gone with it
+        processes.wait_until_gone(running.values(), within_s=_DEAD_WITHIN_S)
         return PowerCut(
             hosts=tuple(names), first_wire_dropped_at=first, last_wire_dropped_at=last, last_init_killed_at=killed
         )
+
+    def _hold(self, topology: Topology) -> None:
+        """Cut what a fault in force cuts: fresh wires come up joined. Join the endpoints' that nothing cuts now."""
+        held = self._held(topology)
+        wires.drop(self._settings, list(held))
+        ours = [wire_of(endpoint).outer_name for endpoint in topology.endpoints.values()]
+        wires.join(self._settings, [end for end in ours if end not in held])
 
     def prove_silence(self, hosts: Sequence[str], *, seconds: float) -> Silence:
         """Listen on all wires for any frame of the hosts, ask them by ARP, and ping them from two places."""
@@ -76,17 +116,46 @@ class LabInjector:
         return listen.watch(self._settings, names, legs, seconds=seconds, how=listen.How(pings=pings))
 
     def restore_power(self, hosts: Sequence[str]) -> None:
-        """Join the wires again and start the machines on the disks as the cut left them; all answer SSH then."""
+        """Join the wires again and start the machines on the disks as the cut left them; all answer SSH then.
+
+        A host whose outlet is off stays dark: its site has power again, and it has none.
+        """
         with exclusively(self._settings):
             topology = _standing(self._settings)
             chosen = hosts_meant(topology, hosts)
             running = processes.inits(self._settings)
-            faults = {fault.target for fault in read_state(self._settings).faults if fault.kind == POWER_CUT}
-            dead = [host for host in chosen if host.name in faults or host.name not in running]
-            boot.power_on(self._settings, topology, dead)
+            cut, off = _targets(self._settings, POWER_CUT), _targets(self._settings, OUTLET_OFF)
+            dead = [host for host in chosen if host.name in cut or host.name not in running]
+            starting = [host for host in dead if host.name not in off]
+            if starting:
+                boot.power_on(self._settings, topology, starting)
             end_faults(self._settings, POWER_CUT, [host.name for host in dead])
-            # fresh wires come up joined: what another fault cut stays cut
-            wires.drop(self._settings, list(self._held(topology)))
+            self._hold(topology)
+
+    def trouble_endpoint(self, endpoint: str, kind: str, *, crossed: tuple[str, str] | None = None) -> None:
+        """Make a power endpoint lie (say that it did, and do nothing), fall silent, or switch another host's outlet.
+
+        Raises:
+            UsageError: there is no such endpoint, or no such trouble.
+        """
+        with exclusively(self._settings):
+            topology = _standing(self._settings)
+            if endpoint not in topology.endpoints or kind not in (ENDPOINT_LIES, ENDPOINT_SILENT, OUTLETS_CROSSED):
+                raise UsageError(
+                    f"the lab has no power endpoint {endpoint!r}, or no trouble {kind!r} for it",
+                    not_done="nothing was attempted",
+                    next_step=f"power endpoints: {', '.join(topology.endpoints) or 'none'}",
+                )
+            target = " ".join(crossed) if crossed is not None else endpoint
+            begin_faults(self._settings, [FaultInForce(kind=kind, target=target, since=time.monotonic())])
+            self._hold(topology)
+
+    def mend_endpoints(self) -> None:
+        """Take every trouble with power endpoints back; outlets stay as they are."""
+        with exclusively(self._settings):
+            for kind in (ENDPOINT_LIES, ENDPOINT_SILENT, OUTLETS_CROSSED):
+                end_faults(self._settings, kind, _targets(self._settings, kind))
+            self._hold(_standing(self._settings))
 
     def cut_link(self, carrier: str, site: str) -> LinkCut:
         """Drop the wire that joins a carrier to a site."""
@@ -269,8 +338,12 @@ def _standing(settings: LabSettings) -> Topology:
     return topology
 
 
+def _targets(settings: LabSettings, kind: str) -> frozenset[str]:
+    return frozenset(fault.target for fault in read_state(settings).faults if fault.kind == kind)
+
+
 def _refuse_already_cut(settings: LabSettings, hosts: Sequence[LabHost]) -> None:
-    cut = {fault.target for fault in read_state(settings).faults if fault.kind == POWER_CUT}
+    cut = _targets(settings, POWER_CUT)
     again = [host.name for host in hosts if host.name in cut]
     if again:
         raise UsageError(

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ..errors import ConfigError, Problem, UsageError
-from .model import EXCHANGE, Disk, DiskFolder, LabHost, Link, Topology, Transit
+from .model import EXCHANGE, Disk, DiskFolder, LabHost, Link, PowerEndpoint, Topology, Transit
 
 _LIMIT = 256 * 1024
 
@@ -51,6 +51,12 @@ class _Link(_Strict):
     site: str
 
 
+class _Endpoint(_Strict):
+    management: ipaddress.IPv4Address
+    cuts: str
+    stands_on: str
+
+
 class _Lab(_Strict):
     control: ipaddress.IPv4Interface
     sites: dict[str, ipaddress.IPv4Network] = Field(min_length=1)
@@ -59,6 +65,7 @@ class _Lab(_Strict):
     exchange: ipaddress.IPv4Network | None = None
     gateways: dict[str, ipaddress.IPv4Address] = Field(default_factory=dict)
     ducts: dict[str, list[_Link]] = Field(default_factory=dict)
+    power: dict[str, _Endpoint] = Field(default_factory=dict)
 
 
 def load_topology(path: Path) -> Topology:
@@ -162,6 +169,9 @@ def _wrong_between(lab: _Lab) -> Iterator[tuple[tuple[str, str], str]]:
     for site, gateway in lab.gateways.items():
         if site not in lab.sites or gateway not in lab.sites[site]:
             yield ("gateways", site), f"{gateway} is in no LAN of {site!r}"
+    for name, endpoint in lab.power.items():
+        if endpoint.management not in lab.control.network:
+            yield ("power", name), f"management address {endpoint.management} is not in {lab.control.network}"
 
 
 def _topology(lab: _Lab) -> Topology:
@@ -179,7 +189,14 @@ def _topology(lab: _Lab) -> Topology:
             name: tuple(Link(carrier=link.carrier, site=link.site) for link in links)
             for name, links in lab.ducts.items()
         },
-    )
+        endpoints={
+            name: PowerEndpoint(
+                name=name, management=_interface(endpoint.management, lab.control.network),
+                cuts=endpoint.cuts, stands_on=endpoint.stands_on,
+            )
+            for name, endpoint in lab.power.items()
+        },
+    )  # fmt: skip
 
 
 def _host(name: str, host: _Host, lab: _Lab) -> LabHost:

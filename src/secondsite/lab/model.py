@@ -111,6 +111,24 @@ class LabHost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PowerEndpoint:
+    """What switches the outlets of a site's hosts, out of band. It stands on the power of the site ``stands_on``.
+
+    It is no host of the estate: it runs beside the machines, as a rack's power controller does.
+    """
+
+    name: str
+    management: ipaddress.IPv4Interface
+    cuts: str
+    stands_on: str
+
+    def __post_init__(self) -> None:
+        """Refuse names that do not fit an interface name."""
+        if not _HOST.fullmatch(self.name):
+            raise ValueError(f"power endpoint {self.name!r}: lower-case letters, digits and '-', at most 11")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
     """All sites, hosts and networks of one lab."""
 
@@ -121,6 +139,8 @@ class Topology:
     exchange: ipaddress.IPv4Network | None = None
     gateways: Mapping[str, ipaddress.IPv4Address] = field(default_factory=dict)
     ducts: Mapping[str, tuple[Link, ...]] = field(default_factory=dict)
+    # no part of what a save is bound to: it keeps hosts, and they are the same with and without one
+    endpoints: Mapping[str, PowerEndpoint] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse overlapping networks, unknown sites and addresses used twice."""
@@ -133,6 +153,7 @@ class Topology:
             for link in links:
                 if link not in self.links:
                     raise ValueError(f"duct {duct} names the link {link}, which there is not")
+        self._refuse_strange_endpoints()
 
     def _refuse_double_networks(self) -> None:
         networks = [*self.networks.values(), self.control.network]
@@ -151,6 +172,19 @@ class Topology:
                 if address.ip in seen:
                     raise ValueError(f"address {address.ip} of {host.name} is used twice")
                 seen.add(address.ip)
+
+    def _refuse_strange_endpoints(self) -> None:
+        places = {host.site for host in self.hosts.values()}
+        taken = {self.control.ip, *(host.management.ip for host in self.hosts.values())}
+        for endpoint in self.endpoints.values():
+            if endpoint.name in self.hosts:
+                raise ValueError(f"power endpoint {endpoint.name} has a host's name")
+            if endpoint.management.ip in taken:
+                raise ValueError(f"address {endpoint.management.ip} of {endpoint.name} is used twice")
+            taken.add(endpoint.management.ip)
+            strange = {endpoint.cuts, endpoint.stands_on} - places
+            if strange:
+                raise ValueError(f"power endpoint {endpoint.name} names {min(strange)}, where no host stands")
 
     @property
     def networks(self) -> Mapping[str, ipaddress.IPv4Network]:
@@ -217,6 +251,10 @@ class LabSettings:
     def namespace(self, host: str) -> str:
         """Network namespace of a host, which is also its machine name."""
         return f"{self.instance}-{host}"
+
+    def endpoint_dir(self, endpoint: str) -> Path:
+        """Folder of a power endpoint: its TLS key, who may use it, what it logged."""
+        return self.home / "power" / endpoint
 
     def host_dir(self, host: str) -> Path:
         """Folder of a host: its overlay, its disk, its console log."""
@@ -301,3 +339,7 @@ LINK_DEAF = "links deaf"
 ETCD_STOPPED = "etcd stopped"
 CONTROLLER_CUT = "controller cut off"
 FENCE_LIES = "fence lies"
+OUTLET_OFF = "outlet off"
+ENDPOINT_SILENT = "power endpoint silent"
+ENDPOINT_LIES = "power endpoint lies"
+OUTLETS_CROSSED = "outlets crossed"

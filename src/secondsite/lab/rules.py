@@ -9,13 +9,17 @@ from ..errors import UsageError
 from .model import (
     CONTROLLER_CUT,
     DUCT_CUT,
+    ENDPOINT_SILENT,
     LAID_ASTRAY,
     LINK_CUT,
+    OUTLET_OFF,
+    OUTLETS_CROSSED,
     POWER_CUT,
     FaultInForce,
     LabHost,
     LabSettings,
     Link,
+    PowerEndpoint,
     Topology,
     Wire,
 )
@@ -209,7 +213,7 @@ def ends_held_down(topology: Topology, faults: Iterable[FaultInForce]) -> Mappin
     held: dict[str, FaultInForce] = {}
     for fault in all_faults:
         match fault.kind:
-            case kind if kind == POWER_CUT and fault.target in topology.hosts:
+            case kind if kind in (POWER_CUT, OUTLET_OFF) and fault.target in topology.hosts:
                 legs = wires_of(topology.hosts[fault.target], topology)
             case kind if kind == LINK_CUT:
                 legs = (leg_of(topology, *fault.target.split(" ", 1)),)
@@ -220,10 +224,48 @@ def ends_held_down(topology: Topology, faults: Iterable[FaultInForce]) -> Mappin
             case kind if kind == CONTROLLER_CUT:
                 held[CONTROL_WIRE] = fault
                 legs = ()
+            case kind if kind == ENDPOINT_SILENT and fault.target in topology.endpoints:
+                legs = (wire_of(topology.endpoints[fault.target]),)
             case _:
                 legs = ()
         held |= {leg.outer_name: fault for leg in legs}
+    return held | _endpoints_without_power(topology, all_faults)
+
+
+def _endpoints_without_power(topology: Topology, faults: Sequence[FaultInForce]) -> dict[str, FaultInForce]:
+    """An endpoint stands on a site's power: it is gone when every host there has lost it."""
+    cut = {fault.target: fault for fault in faults if fault.kind == POWER_CUT}
+    held: dict[str, FaultInForce] = {}
+    for endpoint in topology.endpoints.values():
+        there = [host.name for host in topology.at(endpoint.stands_on)]
+        if there and all(name in cut for name in there):
+            held[wire_of(endpoint).outer_name] = cut[there[0]]
     return held
+
+
+def wire_of(endpoint: PowerEndpoint) -> Wire:
+    """Return a power endpoint's only leg: out-of-band."""
+    name = endpoint.name
+    return Wire(
+        guest_name=OOB, outer_name=f"{name}.oob", network=OOB, address=endpoint.management, mac=mac(name, OOB)
+    )  # fmt: skip
+
+
+def endpoint_commands(endpoint: PowerEndpoint) -> Iterator[str]:
+    """Yield the ``ip -batch`` lines, run in a power endpoint's namespace."""
+    yield "link set lo up"
+    yield f"addr add {endpoint.management} dev {OOB}"
+    yield f"link set {OOB} up"
+
+
+def outlets_of(topology: Topology, endpoint: PowerEndpoint, faults: Iterable[FaultInForce]) -> Mapping[str, str]:
+    """Return which host hangs on each outlet of an endpoint: each on its own, but for those that a fault crossed."""
+    hung = {host.name: host.name for host in topology.at(endpoint.cuts)}
+    for fault in faults:
+        one, _, other = fault.target.partition(" ")
+        if fault.kind == OUTLETS_CROSSED and one in hung and other in hung:
+            hung[one], hung[other] = hung[other], hung[one]
+    return hung
 
 
 def outsider(topology: Topology, silenced: Sequence[LabHost], *, running: Container[str]) -> LabHost | None:

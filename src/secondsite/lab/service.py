@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import JournalError, UsageError
-from . import boot, leftovers, netns, processes, ready
+from . import boot, endpoints, leftovers, netns, processes, ready
 from .image import ensure_image, image_key, image_path
 from .keys import ensure_keys
 from .limits import limitations
 from .load import load_topology
-from .model import POWER_CUT, FaultInForce, HostStatus, LabSettings, LabStatus, Leftover, Phase, Topology
+from .model import OUTLET_OFF, POWER_CUT, FaultInForce, HostStatus, LabSettings, LabStatus, Leftover, Phase, Topology
 from .packages import require_system_packages
 from .saves import saved_names
 from .state import (
@@ -88,7 +88,8 @@ def _cabled(settings: LabSettings, topology: Topology) -> bool:
 
 def _up_again(settings: LabSettings, topology: Topology, state: LabState, say: Say) -> UpReport:
     """Start the hosts that died without a fault of ours saying so."""
-    cut = {fault.target for fault in state.faults if fault.kind == POWER_CUT}
+    cut = {fault.target for fault in state.faults if fault.kind in (POWER_CUT, OUTLET_OFF)}
+    endpoints.start(settings, topology)
     running = processes.inits(settings)
     dead = [host for host in topology.hosts.values() if host.name not in running and host.name not in cut]
     begun = time.monotonic()
