@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from secondsite.plan import (
     Estate,
+    FencingKind,
     HostName,
     Intent,
     PlanBuilder,
@@ -18,6 +19,7 @@ from secondsite.plan import (
     journey_by_hand,
     lift_by_hand,
     open_by_hand,
+    outlet_by_hand,
     point_name,
     reach_by_hand,
     read_writability_by_hand,
@@ -38,6 +40,7 @@ def failback(estate: Estate, plan: PlanBuilder) -> None:
         title=f"Reach the returned hosts of {plan.target} out of band",
         call=call("reach", hosts=list(returned)),
         hosts=returned,
+        after=_power_back(estate, plan),
         reads_only=True,
         timeout=seconds(30),
         by_hand="Log in to every one of them.",
@@ -58,6 +61,58 @@ def failback(estate: Estate, plan: PlanBuilder) -> None:
     for named in estate.published[len(estate.services) :]:
         point_name(estate, plan, named, after=tuple(f"switch-{name}" for name in named.workloads))
         visit_name(plan, named, customers=_customers(estate))
+
+
+def _power_back(estate: Estate, plan: PlanBuilder) -> tuple[str, ...]:
+    """Switch the outlets on that a failover switched off, and return what to wait for.
+
+    Whatever confirmed the fencing: a host that starts does so behind carriers that drop its site, where they can, until
+    it was seen not to write.
+    """
+    fencing = estate.fencing_of(plan.target)
+    if fencing.power is None:
+        return ()
+    networks = [str(network) for network in estate.networks_of(plan.target)]
+    carriers = _carriers(estate) if FencingKind.ISOLATION in fencing.kinds else []
+    for carrier in carriers:
+        plan.step(
+            f"hold-{carrier}",
+            title=f"Isolate {plan.target} at {carrier} while its power comes back",
+            call=call("isolate", carrier=carrier, networks=networks),
+            hosts=(carrier,),
+            probe=call("isolated", carrier=carrier, networks=networks),
+            repeatable=True,
+            verify=True,
+            timeout=seconds(10),
+            commands=isolate_by_hand(carrier, networks),
+            undo_commands=lift_by_hand(carrier, networks),
+        )
+    for host in fencing.power.outlets:
+        plan.step(
+            f"power-on-{host}",
+            title=f"Switch the outlet of {host} on",
+            call=call("power-on", site=plan.target, host=host),
+            hosts=(host,),
+            after=tuple(f"hold-{carrier}" for carrier in carriers),
+            probe=call("outlet-on", site=plan.target, host=host),
+            repeatable=True,
+            timeout=seconds(40),
+            expected=seconds(2),
+            by_hand=outlet_by_hand(fencing, host=host, action="on"),
+        )
+    hosts = list(fencing.power.outlets)
+    plan.step(
+        "await-hosts",
+        title=f"Wait until {', '.join(hosts)} have started",
+        call=call("await-hosts", hosts=hosts),
+        hosts=tuple(hosts),
+        after=tuple(f"power-on-{host}" for host in hosts),
+        reads_only=True,
+        timeout=seconds(600),
+        expected=seconds(10),
+        by_hand=f"Try to log in to {', '.join(hosts)} over the management network until each lets you in.",
+    )
+    return ("await-hosts",)
 
 
 def _require_unwritable(plan: PlanBuilder, workload: Workload) -> None:

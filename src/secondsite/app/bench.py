@@ -12,27 +12,31 @@ from ..errors import UsageError
 from ..estate.load import load_estate
 from ..estate.model import Estate, WorkloadName
 from ..hands import actions as hand_actions
-from ..hands import controllers, keepers, secrets
+from ..hands import controllers, fencing, keepers, secrets
 from ..hands.age import LAB_LIMITATION, Safe, own_safe
 from ..hands.approvers import SshApprovers, make_lab_persons
 from ..hands.dns import NameServer
-from ..hands.isolation import CarrierFilter
+from ..hands.isolation import CarrierFilter, CarrierIsolation
 from ..hands.keys import RUNNER, USER, Trust
 from ..hands.machines import Machines
+from ..hands.power import OutletFence
 from ..hands.pyinfra import Bootstrap
 from ..hands.ssh import SshHands, SshTarget
 from ..lab.model import LabSettings
 from ..lab.netns import enter_control
 from ..probes import actions as probe_actions
-from ..run.ports import Observer, Registry
+from ..run.ports import Fence, Observer, Registry
 from ..store.clock import SystemClock
 from ..store.orders import LIMITATION as ORDERS_LIMITATION
 from ..store.orders import SignedOrders
 from ..store.runs import Crew, RunStore
 from ..workloads import actions as workload_actions
+from ..workloads.lease_end import LeaseEnd
 from ..workloads.ports import WorkloadAdapter
 from . import procedures
+from .power import outlet_fence
 from .provision import Keys, bootstrap_of, provisioning_registry
+from .rehearsals import was_rehearsed
 from .workloads import adapters_of
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -59,6 +63,7 @@ class Bench:
     safe: Safe
     known: secrets.Secrets
     carriers: CarrierFilter
+    outlets: OutletFence
     adapters: Mapping[WorkloadName, WorkloadAdapter]
     registry: Registry
     orders: SignedOrders
@@ -188,9 +193,19 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
     )
     carriers = CarrierFilter(runner)
     adapters = adapters_of(estate, runner, clock)
-    by_hand = hand_actions.Steps(estate=estate, hands=runner, filter=carriers, name_servers=_servers(estate, known))
+    servers = _servers(estate, known)
+    by_hand = hand_actions.Steps(estate=estate, hands=runner, filter=carriers, name_servers=servers, clock=clock)
+    outlets = outlet_fence(estate, lab=lab, safe=safe, state=state)
+    store = run_store(estate)
+    leases = LeaseEnd(estate, adapters=adapters, hands=runner, rehearsed=lambda *of: was_rehearsed(store, estate, *of))
+    fences: dict[str, Fence] = {
+        fencing.ISOLATION: CarrierIsolation(carriers),
+        fencing.POWER: outlets,
+        fencing.LEASE: leases,
+    }
     parts = (
         by_hand.registry(),
+        fencing.Steps(fences=fences).registry(),
         workload_actions.Steps(adapters=adapters).registry(),
         probe_actions.Steps(estate=estate, hands=runner, clock=clock).registry(),
         controllers.Steps(hands=hands).registry(),
@@ -217,6 +232,7 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
             safe=safe,
             known=known,
             carriers=carriers,
+            outlets=outlets,
             adapters=adapters,
             registry=_joined(*parts),
             orders=SignedOrders(state, estate=estate, now=clock.now),

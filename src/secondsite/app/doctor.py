@@ -18,6 +18,7 @@ from ..estate.model import Estate
 from ..hands.age import Safe
 from ..hands.keys import Trust
 from ..hands.pins import read_pins
+from ..hands.power import PACKAGE
 from ..hands.pyinfra import Bootstrap
 from ..hands.visit import Visitor
 from ..lab.model import LabSettings
@@ -25,6 +26,7 @@ from ..lab.netns import enter_control
 from ..lab.packages import missing_system_packages
 from ..store.clock import SystemClock
 from .bench import PROJECT, approvers_of, bootstrap_for, lab_of, safe_of, state_path
+from .power import trouble_with_logins
 from .provision import PYINFRA
 
 _PROGRAMS = {"ssh": "openssh-client", "ssh-keygen": "openssh-client", "prlimit": "util-linux"}
@@ -53,7 +55,7 @@ def examine(estate: Estate) -> DoctorEnd:
     bootstrap = bootstrap_for(lab)
     trouble_with_lab = None if lab is None else _trouble(lambda: enter_control(lab))
     controller = ControllerFacts(
-        programs=_programs(lab),
+        programs=_programs(estate, lab),
         environments={".venv-pyinfra": (PROJECT / PYINFRA).exists()},
         state=str(state_path(estate)),
         state_writable=_is_writable(state_path(estate)),
@@ -62,6 +64,7 @@ def examine(estate: Estate) -> DoctorEnd:
         trouble_with_key=_trouble_with_key(bootstrap),
         trouble_with_approvers=approvers_of(estate).trouble(),
         trouble_with_lab=trouble_with_lab,
+        trouble_with_power=_trouble_with_power(estate, lab, safe),
     )
     told = () if trouble_with_lab else _visits(estate, safe, bootstrap, clock, secrets=controller.trouble_with_secrets)
     symptoms = (*about_controller(controller), *_about_hosts(estate, told, controller), *about_estate(estate))
@@ -86,9 +89,11 @@ def _about_hosts(estate: Estate, told: tuple[HostFacts, ...], controller: Contro
         yield from about_host(facts, estate.hosts[facts.host], trouble_with_key=controller.trouble_with_key)
 
 
-def _programs(lab: LabSettings | None) -> dict[str, bool]:
+def _programs(estate: Estate, lab: LabSettings | None) -> dict[str, bool]:
+    agents = {one.power.agent: PACKAGE for one in estate.fencing.values() if one.power is not None}
     needed = {
-        f"{name} from {package}": shutil.which(name, path=_SBIN) is not None for name, package in _PROGRAMS.items()
+        f"{name} from {package}": shutil.which(name, path=_SBIN) is not None
+        for name, package in (_PROGRAMS | agents).items()
     }
     missing = missing_system_packages(lab.cache) if lab is not None else ()
     return needed | {f"what the lab needs from {package}": False for package in missing}
@@ -117,6 +122,13 @@ def _trouble_with_secrets(safe: Safe) -> str:
     if not safe.directory.is_dir():
         return f"nobody is named who may open the estate's secrets: {safe.directory / 'recipients'} is missing"
     return _trouble(safe.prepare) or _trouble(safe.require_identity)
+
+
+def _trouble_with_power(estate: Estate, lab: LabSettings | None, safe: Safe) -> str | None:
+    """Say why a power endpoint could not be used; None where none is declared. A lab seals the logins by itself."""
+    if all(one.power is None for one in estate.fencing.values()):
+        return None
+    return "" if lab is not None else trouble_with_logins(estate, safe)
 
 
 def _trouble_with_key(bootstrap: Bootstrap) -> str:

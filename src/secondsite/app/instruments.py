@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -155,16 +155,20 @@ class DrillReplication:
 
 @dataclass(frozen=True, kw_only=True)
 class DrillIsolation:
-    """What a failover left in force at the carriers."""
+    """What a failover left in force: at the carriers, and at the outlets."""
 
     bench: Bench
 
     def in_force(self) -> Sequence[str]:
-        """Name every isolation in force, and every carrier that could not be asked."""
-        return [said for carrier in self._carriers() for said in self._at(carrier)]
+        """Name every isolation in force, every outlet that is off, and each of them that could not be asked."""
+        isolated = [said for carrier in self._carriers() for said in self._at(carrier)]
+        return [*isolated, *(said for outlet in self._outlets() if (said := self._outlet(outlet)))]
 
     def lift_unless_promoted(self, *, origin: SiteName, target: SiteName) -> None:
-        """Let the origin through again if the target holds none of its workloads; else leave it fenced."""
+        """Let the origin through again if the target holds none of its workloads; else leave it fenced.
+
+        Its outlets are switched on first: behind the carriers it starts as what it was, the only writer.
+        """
         estate = self.bench.estate
         networks = estate.networks_of(origin)
         held_by_target = [
@@ -174,12 +178,25 @@ class DrillIsolation:
         ]
         if held_by_target or not networks:
             return
+        for outlet in self._outlets():
+            if outlet["site"] == origin and not self.bench.outlets.is_open(outlet):
+                self.bench.outlets.open(outlet)
         for carrier in self._carriers():
             self.bench.carriers.lift(carrier, networks)
 
     def _carriers(self) -> list[HostName]:
         estate = self.bench.estate
         return [host.name for host in estate.hosts.values() if estate.sites[host.site].kind is SiteKind.CARRIER]
+
+    def _outlets(self) -> list[dict[str, str]]:
+        declared = self.bench.estate.fencing.values()
+        return [{"site": one.site, "host": host} for one in declared if one.power for host in one.power.outlets]
+
+    def _outlet(self, outlet: Mapping[str, str]) -> str:
+        try:
+            return "" if self.bench.outlets.is_open(outlet) else f"the outlet of {outlet['host']} is off"
+        except SecondsiteError as error:
+            return f"whether the outlet of {outlet['host']} is off is not known: {error.what}"
 
     def _at(self, carrier: HostName) -> list[str]:
         try:

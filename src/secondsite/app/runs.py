@@ -11,6 +11,7 @@ from ..drill.ports import Records, RunEnd, View
 from ..drill.rules import mark_of
 from ..estate.model import SiteName
 from ..plan.model import Plan, Step
+from ..plan.rules import confirming_rules
 from ..run.model import RunResult, StepRecord, StepState, Transition
 from ..run.ports import NotCovered
 from ..run.stop import Stop
@@ -144,7 +145,7 @@ class _Watch:
         if event == "fenced":
             details |= {
                 "fencing": "confirmed",
-                "rule": "isolation at both carriers, read back, and silence on the customers' side (ADR 0005)",
+                "rule": "; and ".join(_rules(self.plan, transition.step, self.seen)),
                 "observations": [dict(one.detail) for one in self.seen if _observes_fencing(one)],
             }
         if event == "approved":
@@ -220,7 +221,19 @@ def _troubles(result: RunResult) -> Iterator[str]:
 
 
 def _observes_fencing(transition: Transition) -> bool:
-    return transition.state in _ENDED_WELL and bool({"dropping", "customers"} & set(transition.detail))
+    return transition.state in _ENDED_WELL and bool({"dropping", "customers", "outlets"} & set(transition.detail))
+
+
+def _rules(plan: Plan, step: str, seen: list[Transition]) -> tuple[str, ...]:
+    """Name the rules that confirmed the fencing, by what the steps found that the step's guard reads."""
+    found = {one.step: one.detail for one in seen if one.state in _ENDED_WELL}
+    guards = next(one.guards for one in plan.steps if one.name == step)
+    return tuple(
+        rule
+        for guard in guards
+        if guard.name == "fencing-confirmed"
+        for rule in confirming_rules({name: found.get(name, {}) for name in guard.on}, guard.arguments)
+    )
 
 
 def _refuted(transition: Transition) -> str:

@@ -25,16 +25,19 @@ from .model import (
     DrillTerms,
     DrillWindow,
     Estate,
+    FencingKind,
     Host,
     HostName,
     Link,
     Objectives,
     Person,
+    PowerSwitch,
     Quorum,
     Routing,
     Service,
     ServiceLevel,
     Site,
+    SiteFencing,
     SiteKind,
     SiteName,
     StandingOrderReference,
@@ -42,12 +45,12 @@ from .model import (
     WorkloadName,
 )
 from .rules import Declared, contradictions
-from .schema.load import DURATION_HINT, EstateDocument, RoutingDocument, WorkloadDocument
+from .schema.load import DURATION_HINT, EstateDocument, PowerSwitchDocument, RoutingDocument, WorkloadDocument
 from .strict.load import Document, read_document, step_into
 
 ESTATE_FILE = "estate.yml"
 HOSTS_FILE = "hosts.yml"
-SECTIONS_OF_ENTRIES = ("sites", "links", "workloads", "services", "standing_orders", "commitments")
+SECTIONS_OF_ENTRIES = ("sites", "links", "workloads", "services", "fencing", "standing_orders", "commitments")
 HINTS = {
     "missing": "add it",
     "extra_forbidden": "secondsite schema estate lists the keys",
@@ -264,6 +267,14 @@ def _estate(directory: Path, parsed: EstateDocument, hosts: Mapping[HostName, Ho
         differences=tuple(Difference(what=one.what, why=one.why, until=one.until) for one in parsed.differences),
         firewall=firewall_of(parsed.firewall),
         routing=_routing(parsed.routing),
+        fencing={
+            SiteName(site): SiteFencing(
+                site=SiteName(site),
+                kinds=tuple(dict.fromkeys(FencingKind(kind) for kind in given.kinds)),
+                power=_power_switch(given.power),
+            )
+            for site, given in parsed.fencing.items()
+        },
     )
 
 
@@ -282,6 +293,20 @@ def _routing(given: RoutingDocument | None) -> Routing | None:
         gateways={SiteName(site): address for site, address in given.gateways.items()},
         tunnels=given.tunnels,
         exchange=given.exchange,
+    )
+
+
+def _power_switch(given: PowerSwitchDocument | None) -> PowerSwitch | None:
+    if given is None:
+        return None
+    return PowerSwitch(
+        agent=given.agent,
+        address=given.address,
+        port=given.port,
+        stands_on=SiteName(given.stands_on),
+        outlets={HostName(host): outlet for host, outlet in given.outlets.items()},
+        outlet_option=given.outlet_option,
+        options={name: str(value) for name, value in given.options.items()},
     )
 
 

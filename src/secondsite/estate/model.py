@@ -300,6 +300,39 @@ class Firewall:
     edges: Mapping[SiteName, Edges] = field(default_factory=dict)
 
 
+class FencingKind(enum.Enum):
+    """How a site can be kept from writing (ADR 0005)."""
+
+    ISOLATION = "isolation"
+    POWER = "power"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerSwitch:
+    """What switches the outlets of a site's hosts: a device, and the fence agent that speaks to it.
+
+    It stands on the power of the site ``stands_on``. ``outlets`` says what each host's outlet is called there; the
+    agent is told it as ``outlet_option``. ``options`` are the agent's own words; user and password are no part of them.
+    """
+
+    agent: str
+    address: IPv4Address
+    port: int | None
+    stands_on: SiteName
+    outlets: Mapping[HostName, str]
+    outlet_option: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteFencing:
+    """How one site is fenced: by which kinds, any one of which may confirm it, and its power switch if it has one."""
+
+    site: SiteName
+    kinds: tuple[FencingKind, ...] = (FencingKind.ISOLATION,)
+    power: PowerSwitch | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """In what twins may differ: ``what`` is a pattern such as ``package:linux-*``, ``until`` its last day."""
@@ -348,6 +381,7 @@ class Estate:
     firewall: Firewall | None = None
     routing: Routing | None = None
     persons: tuple[Person, ...] = ()
+    fencing: Mapping[SiteName, SiteFencing] = field(default_factory=dict)
 
     @property
     def published(self) -> tuple[Service, ...]:
@@ -371,6 +405,16 @@ class Estate:
         own = self.sites[site].network
         transits = [link.transit for link in self.links if link.site == site and link.transit is not None]
         return (*(() if own is None else (own,)), *transits)
+
+    def fencing_of(self, site: SiteName) -> SiteFencing:
+        """Return how a site is fenced: by isolation at the carriers, unless it is declared otherwise."""
+        return self.fencing.get(site, SiteFencing(site=site))
+
+    def writers_at(self, site: SiteName) -> tuple[HostName, ...]:
+        """Return the hosts of a site that could write for customers: those that hold a workload or serve a service."""
+        holding = [one.members for one in self.workloads.values()]
+        serving = [one.members for one in self.services]
+        return tuple(dict.fromkeys(members[site] for members in (*holding, *serving) if site in members))
 
     def hosts_at(self, site: SiteName) -> tuple[Host, ...]:
         """Return the hosts of one site, in inventory order."""

@@ -8,7 +8,20 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TypeVar
 
-from .model import CONTROL, Estate, Firewall, Flow, HostName, Link, SiteKind, SiteName, Workload, Zone
+from .model import (
+    CONTROL,
+    Estate,
+    FencingKind,
+    Firewall,
+    Flow,
+    HostName,
+    Link,
+    PowerSwitch,
+    SiteKind,
+    SiteName,
+    Workload,
+    Zone,
+)
 from .routing.rules import tunnel_links
 
 INJECTIONS = frozenset(
@@ -24,6 +37,11 @@ INJECTIONS = frozenset(
     }
 )
 ADAPTERS = frozenset({"patroni", "store"})
+NO_AGENT_OPTIONS = frozenset(
+    {"action", "ip", "ipaddr", "ipport", "login", "passwd", "passwd_script", "password", "password_script", "username"}
+    | {"debug", "debug_file", "identity_file", "method", "quiet", "ssl_insecure", "verbose", "verbose_level"}
+)
+"""What the engine tells an agent itself, secrets, and what would tell them or trust anybody."""
 SHORTEST_SILENCE = dt.timedelta(milliseconds=500)
 LONGEST_SILENCE = dt.timedelta(minutes=5)
 FEWEST_QUORUM_SITES = 3
@@ -261,6 +279,47 @@ def _orders(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
             yield Contradiction(pointer=f"/standing_orders/{index}/target", what="is the origin")
 
 
+def _fencing(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
+    for site, fencing in estate.fencing.items():
+        pointer = f"/fencing/{site}"
+        yield from _unknown("site", site, declared.sites, pointer)
+        if site in estate.sites and estate.sites[site].kind is not SiteKind.DATACENTER:
+            yield Contradiction(pointer=pointer, what=f"{site} is no datacenter", hint="only datacenters are fenced")
+        wanted = FencingKind.POWER in fencing.kinds
+        if wanted and fencing.power is None:
+            yield Contradiction(pointer=f"{pointer}/kinds", what="names power, and no power switch is declared")
+        if not wanted and fencing.power is not None:
+            yield Contradiction(pointer=f"{pointer}/power", what="is declared, and kinds does not name power")
+        if fencing.power is not None:
+            yield from _power(estate, declared, site, fencing.power)
+
+
+def _power(estate: Estate, declared: Declared, site: SiteName, power: PowerSwitch) -> Iterator[Contradiction]:
+    """An endpoint on the power of the site it cuts is gone with it, or says off because it is (ADR 0005)."""
+    pointer = f"/fencing/{site}/power"
+    yield from _unknown("site", power.stands_on, declared.sites, f"{pointer}/stands_on")
+    if power.stands_on == site:
+        what = f"is {site}, the site whose outlets it switches: it could confirm nothing when that site is lost"
+        yield Contradiction(pointer=f"{pointer}/stands_on", what=what, hint="feed it from another site's power")
+    named: dict[str, HostName] = {}
+    for host, outlet in power.outlets.items():
+        here = f"{pointer}/outlets/{host}"
+        yield from _unknown("host", host, declared.hosts, here)
+        if host in estate.hosts and estate.hosts[host].site != site:
+            yield Contradiction(pointer=here, what=f"{host} stands at {estate.hosts[host].site}", hint="see hosts.yml")
+        if named.setdefault(outlet, host) != host:
+            yield Contradiction(pointer=here, what=f"{outlet} is {named[outlet]}'s outlet already")
+    without = [host for host in estate.writers_at(site) if host not in power.outlets]
+    if without:
+        what = f"has no outlet for {', '.join(without)}, which could write"
+        yield Contradiction(pointer=f"{pointer}/outlets", what=what, hint="while one is on, nothing is confirmed")
+    for name in sorted(power.options.keys() & NO_AGENT_OPTIONS):
+        hint = "docs/how-to/fence-by-power.md says where user and password are kept"
+        yield Contradiction(pointer=f"{pointer}/options/{name}", what="is none of the options given here", hint=hint)
+    if power.outlet_option in NO_AGENT_OPTIONS:
+        yield Contradiction(pointer=f"{pointer}/outlet_option", what=f"{power.outlet_option} names no outlet")
+
+
 def _firewall(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
     firewall = estate.firewall
     if firewall is None:
@@ -413,6 +472,7 @@ RULES: tuple[Callable[[Estate, Declared], Iterator[Contradiction]], ...] = (
     _drills,
     _persons,
     _orders,
+    _fencing,
     _firewall,
     _ends,
     _routing,

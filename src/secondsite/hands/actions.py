@@ -1,22 +1,24 @@
-"""The steps that hands carry out: isolation, DNS, opening and closing a service, reaching hosts."""
+"""The steps that hands carry out: DNS, opening and closing a service, reaching hosts. Fencing: ``fencing.py``."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 
-from ..errors import ActionError, Effect, Unreachable
+from ..drill.ports import Clock
+from ..errors import ActionError, LeftOff, Unreachable
 from ..estate.model import Estate, Service
 from ..run.functions import ActionFrom, ProbeFrom, record_only, word, words
 from ..run.model import Json
 from ..run.ports import Action, Hands, Outcome, Probe, Registry, StepContext
 from .dns import NameServer
+from .fencing import unless_another_confirms
 from .isolation import CarrierFilter
 
 _SHOPCTL = ("sudo", "-n", "/usr/local/bin/shopctl")
 _TIMEOUT = dt.timedelta(seconds=5)
+_RESERVE_S, _LOOK_EVERY_S = 20.0, 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,7 @@ class Steps:
     hands: Hands
     filter: CarrierFilter
     name_servers: Mapping[str, NameServer]
+    clock: Clock
 
     def registry(self) -> Registry:
         """Name every action and probe."""
@@ -38,46 +41,23 @@ class Steps:
             "declare": ActionFrom(record_only),
             "authorise": ActionFrom(record_only),
             "confirm-fencing": ActionFrom(record_only),
-            "isolate": ActionFrom(self._isolate),
             "keep-isolation": ActionFrom(self._keep_isolation),
-            "lift": ActionFrom(self._lift),
-            "read-isolation": ActionFrom(self._read_isolation),
             "redirect": ActionFrom(self._redirect),
             "open-service": ActionFrom(self._open),
             "close-service": ActionFrom(self._close),
             "reach": ActionFrom(self._reach),
+            "await-hosts": ActionFrom(self._await_hosts),
         }
 
     def _probes(self) -> dict[str, Probe]:
         return {
-            "isolated": ProbeFrom(self._drops),
-            "lifted": ProbeFrom(self._lets_pass),
             "redirected": ProbeFrom(self._redirected),
             "service-open": ProbeFrom(self._is_open),
         }
 
-    def _isolate(self, arguments: Json, _context: StepContext) -> Outcome:
-        self.filter.isolate(word(arguments, "carrier"), _networks(arguments))
-        return Outcome(changed=True)
-
     def _keep_isolation(self, arguments: Json, _context: StepContext) -> Outcome:
-        self.filter.keep(word(arguments, "carrier"))
-        return Outcome(changed=True)
-
-    def _lift(self, arguments: Json, _context: StepContext) -> Outcome:
-        self.filter.lift(word(arguments, "carrier"), _networks(arguments))
-        return Outcome(changed=True)
-
-    def _read_isolation(self, arguments: Json, context: StepContext) -> Outcome:
-        return Outcome(
-            changed=False, detail={"dropping": {word(arguments, "carrier"): self._drops(arguments, context)}}
-        )
-
-    def _drops(self, arguments: Json, _context: StepContext) -> bool:
-        return set(_networks(arguments)) <= set(self.filter.fenced(word(arguments, "carrier")))
-
-    def _lets_pass(self, arguments: Json, _context: StepContext) -> bool:
-        return set(_networks(arguments)).isdisjoint(self.filter.fenced(word(arguments, "carrier")))
+        kept = unless_another_confirms(arguments, lambda: self.filter.keep(word(arguments, "carrier")))
+        return Outcome(changed=True, detail=kept)
 
     def _redirect(self, arguments: Json, _context: StepContext) -> Outcome:
         service = self._service(arguments)
@@ -117,18 +97,31 @@ class Steps:
             raise Unreachable("; ".join(silent.values()), not_done="nothing was attempted on any of them")
         return Outcome(changed=False)
 
+    def _await_hosts(self, arguments: Json, context: StepContext) -> Outcome:
+        """Wait until each host lets the controller in: one whose power is back answers before it does.
+
+        Raises:
+            LeftOff: somebody stopped the run first.
+            Unreachable: one did not within the step's time.
+        """
+        hosts = words(arguments, "hosts")
+        until = self.clock.monotonic() + context.timeout.total_seconds() - _RESERVE_S
+        while why := next((silent for host in hosts if (silent := self._why_silent(host))), ""):
+            if context.stopping():
+                raise LeftOff(f"not every host had started when the run was stopped: {why}")
+            if self.clock.monotonic() > until:
+                raise Unreachable(why, not_done="nothing was attempted on any of them")
+            self.clock.sleep(_LOOK_EVERY_S)
+        return Outcome(changed=False)
+
+    def _why_silent(self, host: str) -> str:
+        """Have the host run something: a connection from before its power was cut still looks open."""
+        try:
+            self.hands.run(host, ["true"], timeout=_TIMEOUT)
+        except (ActionError, Unreachable) as error:
+            return error.what
+        return ""
+
     def _service(self, arguments: Json) -> Service:
         name = word(arguments, "service")
         return next(service for service in self.estate.published if service.name == name)
-
-
-def _networks(arguments: Json) -> tuple[IPv4Network, ...]:
-    """Return what to fence.
-
-    Raises:
-        ActionError: nothing is named: nothing fenced must never look like everything fenced.
-    """
-    found = tuple(IPv4Network(one) for one in words(arguments, "networks"))
-    if not found:
-        raise ActionError("no network is named that could be isolated", effect=Effect.NONE)
-    return found

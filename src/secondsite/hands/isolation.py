@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Network
 
 from ..errors import ActionError, Effect
+from ..run.functions import word, words
+from ..run.model import Json
 from ..run.ports import Hands
 
 TABLE = "secondsite_isolation"
@@ -138,3 +140,47 @@ def _members(found: object) -> Iterator[IPv4Network]:
 
 def _listed(networks: Sequence[IPv4Network]) -> str:
     return ",".join(map(str, networks))
+
+
+class CarrierIsolation:
+    """Fencing by isolation at one carrier (ADR 0005, rule 2)."""
+
+    def __init__(self, carriers: CarrierFilter) -> None:
+        """Connect to nothing yet."""
+        self._filter = carriers
+
+    def close(self, arguments: Json) -> None:
+        """Have the carrier drop the networks."""
+        self._filter.isolate(word(arguments, "carrier"), _networks(arguments))
+
+    def open(self, arguments: Json) -> None:
+        """Have the carrier let the networks through."""
+        self._filter.lift(word(arguments, "carrier"), _networks(arguments))
+
+    def read_back(self, arguments: Json) -> Json:
+        """Say whether the carrier's kernel drops all of the networks.
+
+        Raises:
+            ActionError, Unreachable: that can't be read.
+        """
+        return {"dropping": {word(arguments, "carrier"): self.is_closed(arguments)}}
+
+    def is_closed(self, arguments: Json) -> bool:
+        """Say whether the carrier's kernel drops all of the networks."""
+        return set(_networks(arguments)) <= set(self._filter.fenced(word(arguments, "carrier")))
+
+    def is_open(self, arguments: Json) -> bool:
+        """Say whether the carrier's kernel drops none of the networks."""
+        return set(_networks(arguments)).isdisjoint(self._filter.fenced(word(arguments, "carrier")))
+
+
+def _networks(arguments: Json) -> tuple[IPv4Network, ...]:
+    """Return what to fence.
+
+    Raises:
+        ActionError: nothing is named: nothing fenced must never look like everything fenced.
+    """
+    found = tuple(IPv4Network(one) for one in words(arguments, "networks"))
+    if not found:
+        raise ActionError("no network is named that could be isolated", effect=Effect.NONE)
+    return found

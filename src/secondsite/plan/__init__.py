@@ -5,7 +5,18 @@ This is all that files in ``runbooks/`` may import.
 
 from __future__ import annotations
 
-from ..estate.model import Estate, Host, HostName, Service, Site, SiteKind, SiteName, Workload, WorkloadName
+from ..estate.model import (
+    Estate,
+    FencingKind,
+    Host,
+    HostName,
+    Service,
+    Site,
+    SiteKind,
+    SiteName,
+    Workload,
+    WorkloadName,
+)
 from .builder import PlanBuilder, Runbook, call, gate, guard, result_of, runbook, seconds
 from .manual import (
     catch_up_by_hand,
@@ -28,11 +39,13 @@ from .manual_sites import (
 )
 from .model import Call, Command, Gate, Guard, Intent, Plan, Step
 from .naming import point_name, visit_name
+from .outlets import outlet_by_hand
 
 __all__ = [
     "Call",
     "Command",
     "Estate",
+    "FencingKind",
     "Gate",
     "Guard",
     "Host",
@@ -59,6 +72,7 @@ __all__ = [
     "lift_by_hand",
     "listen_by_hand",
     "open_by_hand",
+    "outlet_by_hand",
     "point_name",
     "promote_by_hand",
     "reach_by_hand",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 
 from ..estate.model import Estate, HostName, SiteName
@@ -169,11 +169,16 @@ class Isolation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Power:
-    """ADR 0005, rule 1, as observed: outlets read at an endpoint outside the site and on other power."""
+    """ADR 0005, rule 1, as observed: outlets read at an endpoint outside the site and on other power.
+
+    ``answering`` says which of the hosts still answered somebody after that: an outlet that reads off beside a host
+    that answers is another host's, or its endpoint lies (ADR 0013).
+    """
 
     feeding: tuple[str, ...]
     off: Mapping[str, bool | None]
     endpoint_outside: bool
+    answering: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +233,7 @@ def _judge_isolation(seen: Isolation) -> Fencing:
 
 
 def _judge_power(seen: Power) -> Fencing:
-    if any(seen.off.get(outlet) is False for outlet in seen.feeding):
+    if any(seen.off.get(outlet) is False or seen.answering.get(outlet) for outlet in seen.feeding):
         return Fencing.FAILED
     off = bool(seen.feeding) and all(seen.off.get(outlet) is True for outlet in seen.feeding)
     return Fencing.CONFIRMED if off and seen.endpoint_outside else Fencing.UNKNOWN
@@ -282,20 +287,113 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
+def confirming_rules(facts: Facts, wanted: Mapping[str, object]) -> tuple[str, ...]:
+    """Name the rules of ADR 0005 that confirm the fencing, in words for a report; none means that it is not confirmed.
+
+    ``wanted`` are the arguments of the guard ``fencing-confirmed``, ``facts`` what the steps it reads found.
+    """
+    found = _observed(facts, wanted)
+    return tuple(_RULES[type(one[0])] for one in found if fencing_from(one) is Fencing.CONFIRMED)
+
+
 def _reasons_fencing_is_not_confirmed(facts: Facts, wanted: Mapping[str, object]) -> Iterator[str]:
-    carriers, addresses = _texts(wanted.get("carriers")), _texts(wanted.get("addresses"))
+    """One rule observed whole is enough; the others may have been refuted, or not observed at all."""
+    found = _observed(facts, wanted)
+    verdicts = [fencing_from(one) for one in found]
+    if Fencing.CONFIRMED in verdicts:
+        return
+    yield f"fencing of the old primary is {(Fencing.FAILED if Fencing.FAILED in verdicts else Fencing.UNKNOWN).value}"
+    for one in found:
+        for observation in one[:1]:
+            yield from _gaps(observation)
+
+
+def _observed(facts: Facts, wanted: Mapping[str, object]) -> list[list[FencingObservation]]:
+    """Return what was observed for each rule that the plan names, with what could refute it."""
+    isolation = _isolation(facts, wanted)
+    outlets = _texts(wanted.get("outlets"))
+    found: list[list[FencingObservation]] = []
+    leases = _texts(wanted.get("leases"))
+    if isolation.carriers or not (outlets or leases):
+        found.append([isolation])
+    if leases:
+        found.append([_lease_gone(facts, leases)])
+    if outlets:
+        fed = set(_texts(wanted.get("fed")))
+        heard = {address: count for address, count in isolation.answers_heard.items() if address in fed}
+        refuting = replace(isolation, carriers=(), dropping={}, answers_heard=heard)
+        found.append([_power(facts, outlets, site=str(wanted.get("site"))), refuting])
+    return found
+
+
+def _isolation(facts: Facts, wanted: Mapping[str, object]) -> Isolation:
+    addresses = _texts(wanted.get("addresses"))
     seen = _merged([isolation_in(result) for result in facts.values()])
-    merged = Isolation(
-        carriers=carriers,
+    return Isolation(
+        carriers=_texts(wanted.get("carriers")),
         dropping=seen.dropping,
         flows_tried=seen.flows_tried,
         answers_heard={**dict.fromkeys(addresses), **seen.answers_heard} if addresses else {},
     )
-    fencing = fencing_from([merged])
-    if fencing is not Fencing.CONFIRMED:
-        yield f"fencing of the old primary is {fencing.value}"
-        yield from _gaps_at_carriers(merged)
-        yield from _gaps_at_customers(merged)
+
+
+def _power(facts: Facts, outlets: tuple[str, ...], *, site: str) -> Power:
+    """Join what each outlet's own reading found; an outlet read twice keeps the worse answer.
+
+    Off counts only where the host itself was asked too, and what it did is known.
+    """
+    off: dict[str, bool | None] = {}
+    places: list[object] = []
+    answering: dict[str, bool] = {}
+    for result in facts.values():
+        asked = dict(_fields(result.get("answers")))
+        for host, state in _fields(result.get("outlets")):
+            known = {"off": True if isinstance(asked.get(host), bool) else None, "on": False}.get(str(state))
+            earlier = off.get(str(host), True)
+            off[str(host)] = known if earlier is True or known is False else earlier
+            places.append(result.get("stands_on"))
+        answering |= {str(host): True for host, answers in asked.items() if answers is True}
+    outside = bool(places) and all(isinstance(place, str) and place not in ("", site) for place in places)
+    return Power(feeding=outlets, off=off, endpoint_outside=outside, answering=answering)
+
+
+def _lease_gone(facts: Facts, workloads: tuple[str, ...]) -> LeaseGone:
+    """Join what was read of each workload's lease: only what holds for all of them holds."""
+    read = {str(name): dict(_fields(one)) for result in facts.values() for name, one in _fields(result.get("leases"))}
+    each = [read.get(name, {}) for name in workloads]
+    gone = [one.get("gone") for one in each]
+
+    def holds(field_name: str) -> bool:
+        return all(one.get(field_name) is True for one in each)
+
+    return LeaseGone(
+        gone=False if False in gone else True if all(one is True for one in gone) else None,
+        read_linearizably=holds("read_linearizably"),
+        quorum_without_site=holds("quorum_without_site"),
+        demotion_rehearsed=holds("demotion_rehearsed"),
+    )
+
+
+def _gaps(observation: FencingObservation) -> Iterator[str]:
+    match observation:
+        case Isolation():
+            yield from _gaps_at_carriers(observation)
+            yield from _gaps_at_customers(observation)
+        case Power():
+            yield from _gaps_at_outlets(observation)
+        case LeaseGone():
+            yield "not every lease is known to have ended, read without the site, of a holder that demotes itself"
+
+
+def _gaps_at_outlets(seen: Power) -> Iterator[str]:
+    if not seen.endpoint_outside:
+        yield "no outlet was read at an endpoint that is known to stand outside the site, on other power"
+    for host in seen.feeding:
+        state = seen.off.get(host)
+        if state is not True:
+            yield f"the outlet of {host} {'reads on' if state is False else 'is not known to be off'}"
+        if seen.answering.get(host):
+            yield f"{host} still answers: its outlet is another host's, or the endpoint does not do what it says"
 
 
 def _gaps_at_carriers(seen: Isolation) -> Iterator[str]:
@@ -353,6 +451,12 @@ def _reasons_it_still_writes(facts: Facts, _wanted: Mapping[str, object]) -> Ite
             known = "is still writable" if writable is True else "is not known to be unwritable"
             yield f"step {name}: the returning host {known}"
 
+
+_RULES: Mapping[type, str] = {
+    Isolation: "isolation at both carriers, read back, and silence on the customers' side (ADR 0005)",
+    Power: "power: every outlet read off at an endpoint outside the site, on other power (ADR 0005)",
+    LeaseGone: "lease expiry, read linearizably without the site (ADR 0005)",
+}
 
 GUARDS: Mapping[str, GuardRule] = {
     "fencing-confirmed": _reasons_fencing_is_not_confirmed,

@@ -63,6 +63,41 @@ class Hands(Protocol):
         ...
 
 
+class Fence(Protocol):
+    """One kind of keeping a site from writing (ADR 0005). What was done counts for nothing until it is read back.
+
+    ``arguments`` are a step's: the site and the carrier, host or workload that is meant.
+    """
+
+    def close(self, arguments: Json) -> None:
+        """Keep it from writing. Harmless when that is so already.
+
+        Raises:
+            ActionError, Unreachable, Refused: it could not be done; ``effect`` says what is known.
+        """
+        ...
+
+    def open(self, arguments: Json) -> None:
+        """Take that back. Harmless when nothing was done."""
+        ...
+
+    def read_back(self, arguments: Json) -> Json:
+        """Return what is seen now, as the guard ``fencing-confirmed`` reads it; what is not known is said to be so."""
+        ...
+
+    def is_closed(self, arguments: Json) -> bool:
+        """Say whether it is in force.
+
+        Raises:
+            ActionError, Unreachable, MeasurementError: that is not known.
+        """
+        ...
+
+    def is_open(self, arguments: Json) -> bool:
+        """Say whether nothing of it is in force; what is not known raises."""
+        ...
+
+
 class Inbox(Protocol):
     """Where the threads of actions and probes hand back what they found, for the one that drives the run."""
 

@@ -18,7 +18,13 @@ def _fenced(guard: Guard) -> Iterator[Finding]:
     if not isinstance(carriers, list) or not isinstance(addresses, list):
         raise TypeError(f"guard {guard.name} names no carriers or addresses")
     silent = {address: {"flows": _ENOUGH_FLOWS, "answers": 0} for address in addresses}
-    yield guard.on[0], {"dropping": dict.fromkeys(carriers, True), "customers": silent}
+    outlets = guard.arguments.get("outlets", [])
+    dark = (
+        {"outlets": dict.fromkeys(outlets, "off"), "answers": dict.fromkeys(outlets, False), "stands_on": "elsewhere"}
+        if isinstance(outlets, list) and outlets
+        else {}
+    )
+    yield guard.on[0], {"dropping": dict.fromkeys(carriers, True), "customers": silent, **dark}
 
 
 def _each(**facts: object) -> Callable[[Guard], Iterator[Finding]]:

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from secondsite.checks.doctor.model import ControllerFacts, HostFacts, Need, Symptom
 from secondsite.checks.doctor.rules import about_clock, about_controller, about_estate, about_host, exit_code_of
 from secondsite.estate.load import load_estate
-from secondsite.estate.model import Estate, HostName
+from secondsite.estate.model import Estate, HostName, SiteName
 
 ROOT = Path(__file__).parents[3]
 HARBOUR = load_estate(ROOT / "tests" / "end_to_end" / "second" / "harbour")
 LAB = load_estate(ROOT / "inventories" / "small")
+POWERED = load_estate(ROOT / "inventories" / "powered")
 HOST = HARBOUR.hosts[HostName("witness")]
 WELL = HostFacts(
     host=HOST.name,
@@ -120,6 +121,20 @@ def test_fencing_needs_both_carriers_at_every_datacenter() -> None:
     assert estate_needs(HARBOUR)["fencing"] is Need.MISSING
     assert estate_needs(LAB)["fencing"] is Need.OK
     assert estate_needs(replace(LAB, links=LAB.links[:1]))["fencing"] is Need.MISSING
+
+
+def test_outlets_confirm_the_fencing_where_no_carrier_can_be_read() -> None:
+    assert estate_needs(replace(POWERED, links=()))["fencing"] is Need.OK
+    one_side = {SiteName("dc1"): POWERED.fencing[SiteName("dc1")]}
+    assert estate_needs(replace(POWERED, links=(), fencing=one_side))["fencing"] is Need.MISSING
+
+
+def test_a_power_endpoint_that_nobody_may_use_is_named_only_where_one_is_declared() -> None:
+    def needs(trouble: str | None) -> list[Need]:
+        facts = replace(CONTROLLER, trouble_with_power=trouble)
+        return [one.need for one in about_controller(facts) if one.id == "power"]
+
+    assert (needs(None), needs(""), needs("no secrets")) == ([], [Need.OK], [Need.MISSING])
 
 
 def test_a_host_declared_for_a_job_but_not_in_its_group_is_named() -> None:

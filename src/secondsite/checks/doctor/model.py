@@ -44,6 +44,7 @@ class ControllerFacts:
     trouble_with_key: str
     trouble_with_approvers: str
     trouble_with_lab: str | None = None
+    trouble_with_power: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
-from ...estate.model import Estate, Host, HostName, SiteKind
+from ...estate.model import Estate, FencingKind, Host, HostName, SiteKind
 from .model import ControllerFacts, HostFacts, Need, Symptom
 
 HERE = "controller"
@@ -59,6 +59,10 @@ def about_controller(facts: ControllerFacts) -> Iterator[Symptom]:
     fix = "a line for each person: NAME ssh-ed25519 KEY; see docs/how-to/consent-to-a-step.md"
     consent = facts.trouble_with_approvers
     yield _here("approvers", not consent, consent or "two persons could consent, each with their own key", fix)
+    if facts.trouble_with_power is not None:
+        fix = "seal the login at it: docs/how-to/fence-by-power.md"
+        saw = facts.trouble_with_power or "the logins at the power endpoints can be opened here"
+        yield _here("power", not facts.trouble_with_power, saw, fix)
     if facts.trouble_with_lab is not None:
         yield _here(
             "lab", not facts.trouble_with_lab, facts.trouble_with_lab or "root, and namespaces", "run it as root"
@@ -266,21 +270,22 @@ def _vantage(estate: Estate) -> Symptom:
 
 
 def _fencing(estate: Estate) -> Symptom:
-    """ADR 0005: the filters of both carriers must be read back; the schema knows no power endpoint yet."""
+    """ADR 0005: the filters of both carriers must be read back, or the outlets of every host that could write."""
+    centers = [site.name for site in estate.sites.values() if site.kind is SiteKind.DATACENTER]
+    by_power = [name for name in centers if FencingKind.POWER in estate.fencing_of(name).kinds]
     carriers = [host.name for host in estate.hosts.values() if estate.sites[host.site].kind is SiteKind.CARRIER]
-    ways = {
-        site.name: {link.carrier for link in estate.links if link.site == site.name}
-        for site in estate.sites.values()
-        if site.kind is SiteKind.DATACENTER
-    }
+    ways = {name: {link.carrier for link in estate.links if link.site == name} for name in centers}
+    ways = {name: links for name, links in ways.items() if name not in by_power}
     short = [f"{site} has {len(links)}" for site, links in ways.items() if len(links) < BOTH or links - set(carriers)]
     wrong = ""
-    if len(carriers) < BOTH:
+    if ways and len(carriers) < BOTH:
         wrong = f"can never be confirmed here: {len(carriers)} carriers' filters can be read, and no power endpoint"
     elif short:
         wrong = f"can't be confirmed at every datacenter: carriers that can be read: {', '.join(short)}"
     fix = (
-        "declare both carriers (a site of kind carrier and a host each, out of band) and their links; without them"
-        " there is readiness to see, and a failover by hand (ADR 0005)"
+        "declare both carriers (a site of kind carrier and a host each, out of band) and their links, or a power"
+        " endpoint under fencing; without them there is readiness to see, and a failover by hand (ADR 0005)"
     )
-    return _estate("fencing", wrong, f"{', '.join(carriers)} can be told to drop a site, and read back", fix)
+    right = [f"{', '.join(carriers)} can be told to drop a site, and read back"] if carriers else []
+    right += [f"outlets can be switched off at {', '.join(by_power)}"] if by_power else []
+    return _estate("fencing", wrong, "; ".join(right), fix)

@@ -20,6 +20,8 @@ FLOW_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 ,.:;'()/&+-]{0,99}$"
 PHONE_PATTERN = r"^[+0-9][0-9 ()/.-]{2,39}$"
 PERSON_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
 DIFFERENCE_PATTERN = r"^[a-z]+:[!-~]{1,200}$"
+AGENT_PATTERN = r"^fence_[a-z0-9_]{1,40}$"
+OUTLET_PATTERN = r"^[A-Za-z0-9._:/@+,-]{1,200}$"
 DURATION_HINT = "a number with its unit: 1500ms, 60s, 5m, 24h or 7d"
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -233,6 +235,39 @@ class RoutingDocument(_Document):
     )
 
 
+class PowerSwitchDocument(_Document):
+    """What switches the outlets of a site's hosts."""
+
+    agent: Annotated[str, StringConstraints(pattern=AGENT_PATTERN)] = Field(
+        description="The fence agent that speaks to it, such as `fence_redfish`; from Debian's package `fence-agents`."
+    )
+    address: Address = Field(description="Its address, reached out of band from where the controller runs.")
+    port: Port | None = Field(default=None, description="Its port, if it is not the agent's usual one.")
+    stands_on: Name = Field(
+        description="The site on whose power it stands: never the site whose outlets it switches (ADR 0005)."
+    )
+    outlets: dict[Name, Annotated[str, StringConstraints(pattern=OUTLET_PATTERN)]] = Field(
+        min_length=1, description="Each host of the site that could write, and what its outlet is called there."
+    )
+    outlet_option: GroupName = Field(
+        default="plug", description="The agent's option for an outlet: `plug`, for `fence_redfish` `systems_uri`."
+    )
+    options: dict[GroupName, Annotated[str, StringConstraints(pattern=OUTLET_PATTERN)] | int] = Field(
+        default_factory=dict,
+        description="More of the agent's options. User and password are none of them: they are sealed.",
+    )
+
+
+class FencingDocument(_Document):
+    """How a site is kept from writing before another takes over."""
+
+    kinds: list[Literal["isolation", "power"]] = Field(
+        min_length=1,
+        description="`isolation` at all carriers, `power` at the outlets. With both, either may confirm the fencing.",
+    )
+    power: PowerSwitchDocument | None = Field(default=None, description="What switches the site's outlets.")
+
+
 class ManagementDocument(_Document):
     """Who manages the hosts."""
 
@@ -332,6 +367,10 @@ class EstateDocument(_Document):
     firewall: FirewallDocument = Field(description="Everything that may pass; the rest is dropped.")
     routing: RoutingDocument | None = Field(
         default=None, description="How the sites find each other, where datacenters have edges."
+    )
+    fencing: dict[Name, FencingDocument] = Field(
+        default_factory=dict,
+        description="How a datacenter is fenced, by its name; by isolation at the carriers where nothing is said.",
     )
     standing_orders: list[StandingOrderDocument] = Field(
         default_factory=list, description="Failovers that may begin without asking."
