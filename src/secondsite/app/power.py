@@ -51,11 +51,13 @@ def trouble_with_logins(estate: Estate, safe: Safe) -> str:
 
 def _introduce(estate: Estate, lab: LabSettings, safe: Safe) -> None:
     """Seal a login for each endpoint of the lab that the estate declares, and tell the endpoint of it."""
-    standing = {endpoint.management.ip: endpoint.name for endpoint in load_topology(lab.topology).endpoints.values()}
-    for site, fencing in estate.fencing.items():
-        if fencing.power is None or fencing.power.address not in standing:
+    switches = {site: one.power for site, one in estate.fencing.items() if one.power is not None}
+    standing = load_topology(lab.topology).endpoints.values() if switches else ()
+    at = {endpoint.management.ip: endpoint.name for endpoint in standing}
+    for site, switch in switches.items():
+        if switch.address not in at:
             continue
-        name, endpoint = sealed_as(site), standing[fencing.power.address]
+        name, endpoint = sealed_as(site), at[switch.address]
         safe.prepare()
         known = login_from(safe)(site) if safe.holds(name) else None
         password = known.password if known is not None else chance.token_urlsafe(24)

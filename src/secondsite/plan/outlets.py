@@ -13,7 +13,7 @@ def outlet_by_hand(fencing: SiteFencing, *, host: HostName, action: str) -> str:
     words = [f"action={action}", f"ip={power.address}", *([f"ipport={power.port}"] if power.port is not None else [])]
     words += [f"{power.outlet_option}={power.outlets[host]}"]
     words += [f"{name}={value}" for name, value in sorted(power.options.items())]
-    told = f"printf '%s\\n' {' '.join(words)} | cat - LOGIN | {power.agent}"
+    told = f"On the controller: printf '%s\\n' {' '.join(words)} | cat - LOGIN | {power.agent}"
     return f"{told} : LOGIN holds username= and password=, as sealed in {sealed_as(fencing.site)}.{_MEANS[action]}"
 
 
