@@ -85,7 +85,7 @@ def _power_back(estate: Estate, plan: PlanBuilder) -> tuple[str, ...]:
             verify=True,
             timeout=seconds(10),
             commands=isolate_by_hand(carrier, networks),
-            undo_commands=lift_by_hand(carrier, networks),
+            destroys=(plan.target,),
         )
     for host in fencing.power.outlets:
         plan.step(
