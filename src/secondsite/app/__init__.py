@@ -4,6 +4,7 @@ from .approvals import give_answer
 from .bench import PROJECT, RUNBOOKS, Bench, estate, open_bench, run_store
 from .crew import crew
 from .procedures import printed_procedure
+from .readiness import overrides_in, require_ready
 
 __all__ = [
     "PROJECT",
@@ -13,6 +14,8 @@ __all__ = [
     "estate",
     "give_answer",
     "open_bench",
+    "overrides_in",
     "printed_procedure",
+    "require_ready",
     "run_store",
 ]

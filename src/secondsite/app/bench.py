@@ -34,6 +34,7 @@ from ..workloads import actions as workload_actions
 from ..workloads.lease_end import LeaseEnd
 from ..workloads.ports import WorkloadAdapter
 from . import procedures
+from .fences import fence_registry
 from .power import outlet_fence
 from .provision import Keys, bootstrap_of, provisioning_registry
 from .rehearsals import was_rehearsed
@@ -207,6 +208,7 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
         by_hand.registry(),
         fencing.Steps(fences=fences).registry(),
         workload_actions.Steps(adapters=adapters).registry(),
+        fence_registry(estate, carriers=carriers, adapters=adapters),
         probe_actions.Steps(estate=estate, hands=runner, clock=clock).registry(),
         controllers.Steps(hands=hands).registry(),
         Machines(estate=estate, hands=runner, path=state / "machines.json").registry(),

@@ -19,6 +19,7 @@ from ..hands.secrets import ca_directory
 from ..hands.ssh import certificate_shown
 from ..probes.collecting import SLOW, Collector
 from ..probes.flows.matrix import FlowMatrix
+from ..store.checks import KeptChecks
 from ..store.lock import CHECK_LOCK_NAME, RunLock
 from .bench import PROJECT, Bench, open_bench
 from .procedures import expected_digests
@@ -68,7 +69,7 @@ def choose(tags: Sequence[str], estate: Estate) -> tuple[Check, ...]:
 
 
 def run_checks(estate: Estate, tags: Sequence[str] = ()) -> CheckEnd:
-    """Collect facts from every host in one round and judge them.
+    """Collect facts from every host in one round, judge them, and keep how they came out for whoever begins a run.
 
     Raises:
         UsageError: no such tag, or the lab is not up; nothing was looked at.
@@ -78,6 +79,7 @@ def run_checks(estate: Estate, tags: Sequence[str] = ()) -> CheckEnd:
     with open_bench(estate) as bench:
         begun = bench.clock.monotonic()
         results = checked(bench, chosen)
+        KeptChecks(bench.state).keep(results, at=bench.clock.now(), whole=not tags)
         return CheckEnd(results=results, seconds=bench.clock.monotonic() - begun)
 
 

@@ -19,6 +19,7 @@ from ..store.records import RecordFolder
 from ..workloads.aging import let_a_day_go_by
 from ..workloads.hold import ReplicationHold
 from .bench import Bench
+from .fences import reasons_at_the_quorum
 
 _HEARD_AGAIN_S = 20.0  # TCP tries again at growing intervals
 
@@ -169,14 +170,10 @@ class DrillIsolation:
 
         Its outlets are switched on first: behind the carriers it starts as what it was, the only writer.
         """
+        del target  # whoever else holds a workload: the origin stays fenced
         estate = self.bench.estate
         networks = estate.networks_of(origin)
-        held_by_target = [
-            name
-            for name, adapter in self.bench.adapters.items()
-            if adapter.lease().leader == estate.workloads[name].members[target]
-        ]
-        if held_by_target or not networks:
+        if not networks or reasons_at_the_quorum(estate, self.bench.adapters, origin):
             return
         for outlet in self._outlets():
             if outlet["site"] == origin and not self.bench.outlets.is_open(outlet):

@@ -48,7 +48,7 @@ def provision(bench: Bench, session: Session, *, plan_for: PlanFor, view: View, 
     def tell(transition: Transition, /) -> None:
         if transition.state in (StepState.DONE, StepState.VERIFIED):
             told = transition.detail.get("said")
-            view.say(f"provision: {titles[transition.step]}" + (f" ({told})" if told else ""))
+            view.say(f"provision: {titles.get(transition.step, transition.step)}" + (f" ({told})" if told else ""))
 
     folder = session.begin(plan)
     result = session.start(folder, bench.crew(tell), stop=stop)

@@ -75,7 +75,7 @@ class DrillRuns:
 
         def tell(transition: Transition, /) -> None:
             if transition.state in _ENDED_WELL:
-                self.view.say(f"{runbook}: {titles[transition.step]}")
+                self.view.say(f"{runbook}: {titles.get(transition.step, transition.step)}")
 
         return _end_of(folder, runbook, self.session.start(folder, self.bench.crew(tell), stop=self._stop))
 
@@ -128,7 +128,7 @@ class _Watch:
 
     def __call__(self, transition: Transition, /) -> None:
         self.seen.append(transition)
-        title = next(step.title for step in self.plan.steps if step.name == transition.step)
+        title = next((step.title for step in self.plan.steps if step.name == transition.step), transition.step)
         if transition.state in _ENDED_WELL:
             self._mark(transition)
             self.view.say(f"{self.plan.runbook}: {title}")

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import Refused, UsageError
-from ..run.model import Interruption, RunResult, RunState, StepRecord, StepState, StopOrder, Transition
+from ..run.model import Interruption, RunResult, RunState, StepRecord, StepState, StopOrder, TakenBack, Transition
+from ..run.service import require_no_stop
 from ..run.stop import Stop
 from .terminal import clean, emit_json, estate_option, json_option, say
 
@@ -36,18 +37,40 @@ _yes_option = click.option("--yes", is_flag=True, help="Do not ask (needed on a 
 @click.argument("runbook")
 @click.option("--from", "origin", metavar="SITE", help="The site that workloads leave.")
 @click.option("--to", "target", metavar="SITE", help="The site that workloads go to.")
+@click.option(
+    "--override",
+    "words",
+    multiple=True,
+    metavar="CHECK=REASON",
+    help="Pass this check although it is not green; recorded, and printed in red. May be given again.",
+)
 @estate_option
 @_yes_option
 @json_option
-def run(*, runbook: str, origin: str | None, target: str | None, estate: Path, yes: bool, as_json: bool) -> int:
-    """Run RUNBOOK, durably: after a crash or Ctrl-C, `secondsite runs resume` goes on where it was."""
+def run(  # noqa: PLR0913  as many as its options
+    *,
+    runbook: str,
+    origin: str | None,
+    target: str | None,
+    words: tuple[str, ...],
+    estate: Path,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Run RUNBOOK, durably: after a crash or Ctrl-C, `secondsite runs resume` goes on where it was.
+
+    What moves operations is refused while a check was not green when it was last made, other than on hosts of the site
+    that they leave, and when the checks were last made more than a day ago (READINESS).
+    """
     from .. import app  # noqa: PLC0415  what the app imports takes longer than --help may
     from ..plan.load import load_plan  # noqa: PLC0415
 
     loaded = app.estate(estate)
     plan = load_plan(runbook, directory=app.RUNBOOKS, root=app.PROJECT, estate=loaded, origin=origin, target=target)
-    ask_first(loaded, f"run {runbook}" + (f" from {origin} to {target}" if origin else ""), yes=yes)
     store, stop = app.run_store(loaded), Stop()
+    require_no_stop(store.stops.order())
+    overrides = app.require_ready(loaded, plan, app.overrides_in(words), who=getpass.getuser())
+    ask_first(loaded, f"run {runbook}" + (f" from {origin} to {target}" if origin else ""), yes=yes)
     with (
         stop.on_signals(),
         store.session(purpose=runbook) as session,
@@ -55,7 +78,7 @@ def run(*, runbook: str, origin: str | None, target: str | None, estate: Path, y
     ):
         folder = session.begin(plan)
         say(f"run {folder.id} of plan {plan.digest[:12]}")
-        result = session.start(folder, crew, stop=stop)
+        result = session.start(folder, crew, stop=stop, overrides=overrides)
     return finish(result, as_json=as_json)
 
 
@@ -124,24 +147,65 @@ def resume(*, number: str | None, estate: Path, yes: bool, as_json: bool) -> int
 
 @runs.command()
 @click.argument("number", metavar="[RUN]", required=False)
-@click.option("--as", "who", metavar="NAME", default=getpass.getuser, help="Who aborts it.")
+@click.option("--as", "who", metavar="NAME", default=getpass.getuser, show_default="your login", help="Who aborts it.")
+@click.option("--as-it-is", is_flag=True, help="End it and take nothing back; no host is needed for that.")
 @estate_option
+@_yes_option
 @json_option
-def abort(*, number: str | None, who: str, estate: Path, as_json: bool) -> int:
-    """End RUN: nothing more is started, and nothing is taken back. Shows what would undo what was done."""
-    store = _store(estate)
+def abort(*, number: str | None, who: str, as_it_is: bool, estate: Path, yes: bool, as_json: bool) -> int:
+    """End RUN: nothing more is started, and what has an undo is taken back, in reverse order.
+
+    What nothing undoes stays, and so does what it rests on. Once a writer was promoted nothing is taken back: the
+    former site stays fenced, and a failback brings operations home. What failed is tried again when this is said again.
+    """
+    from .. import app  # noqa: PLC0415  as above
+
+    loaded = app.estate(estate)
+    store, stop = app.run_store(loaded), Stop()
     folder = store.folders.find(number) if number else store.the_open_run()
-    store.abort(folder, who=who)
-    result = store.steps(folder)
-    undo = {step.name: step.undo.name if step.undo else None for step in folder.plan().steps if not step.reads_only}
-    changed = {name: undo.get(name) for name, record in result.steps.items() if record.result and record.result.changed}
+    ask_first(loaded, f"abort {folder.id}", yes=yes)
+    if store.abort(folder, who=who, takes_back=not as_it_is):
+        return _tell_of_live(folder.id, store.holder(), as_json=as_json)
+    taken = None
+    if not as_it_is:
+        with (
+            stop.on_signals(),
+            store.session(purpose=f"abort {folder.id}") as session,
+            app.crew(loaded, (Teller(as_json),), say=say) as crew,
+        ):
+            taken = session.take_back(folder, crew, stop=stop)
+    return _tell_of_taking_back(folder.id, taken, as_json=as_json) or stop.exit_code
+
+
+def _tell_of_live(run: str, holder: str, *, as_json: bool) -> int:
     if as_json:
-        emit_json({"run": folder.id, "aborted_by": who, "changed": changed})
+        emit_json({"run": run, "state": "aborting", "at_work": holder})
         return 0
-    say(f"{folder.id}: no further step is started")
-    for name, action in changed.items():
-        say(f"{name} was done; " + (f"undone by: {action}" if action else "nothing undoes it"))
+    say(f"{holder} is at work: if it carries {run}, it starts nothing more and takes back what has an undo")
+    say(f"see: secondsite runs show {run}; if it carries another run, say this again when it is done")
     return 0
+
+
+def _tell_of_taking_back(run: str, taken: TakenBack | None, *, as_json: bool) -> int:
+    code = 3 if taken is not None and taken.failed else 0
+    if as_json:
+        state = taken.state.value if taken else RunState.ABORTED.value
+        parts = (list(taken.undone), dict(taken.failed), dict(taken.kept)) if taken else ([], {}, {})
+        undone, failed, kept = parts
+        emit_json({"run": run, "state": state, "undone": undone, "failed": failed, "kept": kept, "exit_code": code})
+        return code
+    if taken is None:
+        say(f"{run} is ended as it is; nothing was taken back")
+        return code
+    if taken.state is RunState.INTERRUPTED:
+        say("interrupted; say it again to go on")
+    for name in taken.undone:
+        say(f"taken back: {name.removeprefix('undo:')}")
+    for name, why in taken.failed.items():
+        say(f"NOT taken back: {name.removeprefix('undo:')}: {why}; say it again when that is mended", style="bold red")
+    for name, why in taken.kept.items():
+        say(f"stays: {name}: {why}", style="bold red")
+    return code
 
 
 _reason_option = click.option("--reason", required=True, help="Why, for whoever meets it.")

@@ -130,6 +130,20 @@ DESTRUCTIVE = frozenset({"isolate", "rebuild"})
 """Actions that take data or service away: a step that calls one says from whom."""
 
 
+PROMOTING = frozenset({"promote"})
+"""Actions that make another node the writer, where the former one can't be asked."""
+
+
+def reasons_not_to_lift(leaders: Mapping[str, str | None], members: Mapping[str, str]) -> Iterator[str]:
+    """Yield why a site may not be let through again: a workload is held by a node that does not stand there.
+
+    ``leaders`` are who holds the right to write each workload now (None: nobody), ``members`` the site's own nodes.
+    """
+    for workload, leader in leaders.items():
+        if leader is not None and leader != members.get(workload):
+            yield f"{workload} is held by {leader}: a site let through beside it could be a second writer"
+
+
 def reasons_not_to_destroy(step: Step, estate: Estate) -> Iterator[str]:
     """Yield why a step may not take away what it would: it does not say from whom, or from more than the estate allows.
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import Effect, LeftOff, Refused
+from ..errors import ActionError, Effect, LeftOff, Refused
 from ..plan.model import Call, Plan, Step
 from ..plan.rules import Frontier, reasons_not_to_proceed
 from . import perform
@@ -91,8 +91,13 @@ class Kit:
 class Interpreter:
     """One run, from what its journal says to its end, or to where it was stopped. Use it once."""
 
-    def __init__(self, *, plan: Plan, run: str, kit: Kit, stop: Stop) -> None:
-        """Touch nothing yet."""
+    def __init__(self, *, plan: Plan, run: str, kit: Kit, stop: Stop, takes_back: bool = False) -> None:
+        """Touch nothing yet.
+
+        One that ``takes_back`` undoes an aborted run: it tries again what failed before, goes on beside what fails now,
+        asks nobody, and leaves the last word on the run to its caller.
+        """
+        self._takes_back = takes_back
         self._plan, self._run, self._kit, self._stop = plan, run, kit, stop
         self._steps = {step.name: step for step in plan.steps}
         self._records: dict[str, StepRecord] = {}
@@ -131,14 +136,27 @@ class Interpreter:
         self._records = dict(fold(self._plan, journal.attempts(self._run), notes))
         self._taken_over = was_taken_over(notes)
         well = {step.name for step in self._plan.steps if came_out_well(step, self._records[step.name])}
+        self._aborted = not self._takes_back and any(note.kind is NoteKind.ABORT for note in journal.notes(self._run))
+        if self._takes_back:
+            self._try_again()
         for name in stale_readings(self._plan, well=well):
             well.discard(name)
             self._records[name] = replace(self._records[name], state=StepState.PLANNED, result=None)
         self._facts = {name: result.detail for name in well if (result := self._records[name].result) is not None}
         self._frontier = Frontier(self._plan, settled=well)
-        self._halted = any(self._is_final(name) for name in self._records)
+        self._halted = self._aborted or self._failed()
         for step in self._frontier.first:
             self._advance(step)
+
+    def _try_again(self) -> None:
+        for name, record in self._records.items():
+            nothing_happened = record.result is not None and not record.result.changed
+            if record.state.ended_badly and (self._steps[name].may_repeat or nothing_happened):
+                self._records[name] = replace(record, state=StepState.PLANNED, result=None)
+
+    def _failed(self) -> bool:
+        """Say whether something went wrong after which nothing more is started."""
+        return not self._takes_back and any(self._is_final(name) for name in self._records)
 
     def _is_final(self, name: str) -> bool:
         record, step = self._records[name], self._steps[name]
@@ -179,7 +197,7 @@ class Interpreter:
 
     def _refuse(self, step: Step, reasons: tuple[str, ...]) -> None:
         self._kit.journal.note(self._run, NoteKind.REFUSED, step.name, {"reasons": list(reasons)})
-        self._halted = True
+        self._halted = not self._takes_back
         self._change(step, StepState.REFUSED, reasons=reasons, detail={"reasons": list(reasons)})
 
     def _wait_for_consent(self, step: Step) -> None:
@@ -195,13 +213,13 @@ class Interpreter:
 
     def _resolve_doubt(self, step: Step, record: StepRecord) -> None:
         """The journal holds an intent without a result: nothing destructive is repeated to find out."""
-        if step.may_repeat:
+        if step.may_repeat and not (self._aborted and step.probe is not None):
             self._change(step, StepState.PLANNED, detail={"why": "it was interrupted, and doing it again does no harm"})
             self._start(step)
         elif step.probe is not None and not record.settled:
             self._change(step, StepState.IN_DOUBT, detail={"why": "it was intended and its result is not recorded"})
             self._look(step, step.probe, self._settle)
-        else:
+        elif not self._takes_back:
             self._ask_a_person(step, {})
 
     def _may_have_happened(self, step: Step, record: StepRecord) -> bool:
@@ -359,7 +377,7 @@ class Interpreter:
             for follower in self._frontier.settle(step.name):
                 self._advance(follower)
         elif self._is_final(step.name):
-            self._halted = True
+            self._halted = self._halted or not self._takes_back
         else:
             self._advance(step)
 
@@ -373,7 +391,7 @@ class Interpreter:
             self._consented(gate, consent)
 
     def _hear(self, note: Note) -> None:
-        if note.kind is NoteKind.ABORT:
+        if note.kind is NoteKind.ABORT and not self._takes_back:
             self._halted = self._aborted = True
         if note.kind is NoteKind.ANSWER:
             reasons = list(self._gates.hear(note))
@@ -421,11 +439,12 @@ class Interpreter:
 
     def _end(self) -> RunResult:
         state = ended_state(self._plan, self._records)
-        failed = any(self._is_final(name) for name in self._records)
-        if self._aborted and state is not RunState.DONE:
-            state = RunState.ABORTED
-        elif self._stopped_at is not None and state is not RunState.DONE and not failed:
+        if self._stopped_at is not None and state is not RunState.DONE and not self._failed():
             return self._interrupted()
+        if self._takes_back:
+            return self._result(state, 0 if state is RunState.DONE else ActionError.exit_code)
+        if self._aborted and state is not RunState.DONE:
+            return self._result(RunState.ABORTED, Refused.exit_code)
         code = exit_code_of(state, self._records)
         body = {"state": state.value, "exit_code": code, "at": self._kit.clock.now().isoformat()}
         self._kit.journal.note(self._run, NoteKind.ENDED, "", body)

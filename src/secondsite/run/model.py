@@ -99,6 +99,8 @@ class NoteKind(enum.Enum):
     ABORT = "abort"
     TAKEN_OVER = "taken-over"
     ENDED = "ended"
+    OVERRIDE = "override"
+    TAKEN_BACK = "taken-back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +226,16 @@ class RunResult:
     def facts(self) -> Mapping[str, Json]:
         """What each step that came out well found."""
         return {name: record.result.detail for name, record in self.steps.items() if record.result is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBack:
+    """What became of what an aborted run had done. ``kept`` and ``failed`` say why; ``state`` is how the run stands."""
+
+    state: RunState
+    undone: Sequence[str] = ()
+    failed: Json = field(default_factory=dict)
+    kept: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -353,7 +353,22 @@ def remarks_in(notes: Sequence[Note]) -> tuple[str, ...]:
             by = ", ".join(str(who) for who in _list(note.body.get("by")))
             what = "; ".join(str(line) for line in _list(note.body.get("what")))
             told.append(f"{by} consented to go on although {what}")
+        if note.kind is NoteKind.OVERRIDE:
+            told.append(
+                f"{note.body.get('who')} overrode {note.name} ({note.body.get('why')}): {note.body.get('reason')}"
+            )
+        if note.kind is NoteKind.TAKEN_BACK:
+            told += _told_of_taking_back(note.body)
     return tuple(told)
+
+
+def _told_of_taking_back(body: Json) -> Iterator[str]:
+    undone, failed, kept = body.get("undone"), body.get("failed"), body.get("kept")
+    yield f"taken back: {', '.join(str(name).removeprefix('undo:') for name in _list(undone)) or 'nothing'}"
+    for name, why in failed.items() if isinstance(failed, Mapping) else ():
+        yield f"NOT taken back: {str(name).removeprefix('undo:')}: {why}"
+    for name, why in kept.items() if isinstance(kept, Mapping) else ():
+        yield f"stays: {name}: {why}"
 
 
 def reasons_in(records: Mapping[str, StepRecord]) -> tuple[str, ...]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from ..checks.readiness import Override
 from ..errors import Refused, StepMismatch, UsageError
 from ..plan.differences import Present
 from ..plan.model import Plan
 from .deviations import Notes, deviations, require_consent
 from .interpreter import Interpreter, Kit
-from .model import ENGINE_VERSION, Answer, Note, NoteKind, RunResult, RunState, StopOrder
+from .model import ENGINE_VERSION, Answer, Note, NoteKind, RunResult, RunState, StopOrder, TakenBack
 from .ports import Approvers, NotSigned, Registry
 from .rules import (
     DRIFT,
@@ -19,20 +21,25 @@ from .rules import (
     answer_body,
     answer_from,
     answer_name,
+    came_out_well,
+    fold,
     interruption,
     interruption_body,
     interruptions,
+    reasons_in,
     reasons_not_to_accept,
+    remarks_in,
     run_state,
     targets_of,
 )
 from .stop import Stop
+from .undo import taking_back
 
 APPROVAL_LASTS = dt.timedelta(hours=4)
 
 
-def start_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
-    """Begin a run and carry it to its end, or to where it was stopped.
+def start_run(plan: Plan, *, run: str, kit: Kit, stop: Stop, overrides: Sequence[Override] = ()) -> RunResult:
+    """Begin a run and carry it to its end, or to where it was stopped. What was overridden for it is noted first.
 
     Raises:
         UsageError: the plan names an action or probe that nobody knows; nothing was attempted.
@@ -45,6 +52,9 @@ def start_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
     places = dict(kit.as_it_is_now().places)
     if not kit.journal.note(run, NoteKind.BEGUN, "", {**begun, "places": places}):
         _require_resumable(plan, run=run, kit=kit)
+    for one in overrides:
+        body = {"why": one.why, "who": one.who, "reason": one.reason, "at": kit.clock.now().isoformat()}
+        kit.journal.note(run, NoteKind.OVERRIDE, one.check, body)
     return _carry_on(plan, run=run, kit=kit, stop=stop)
 
 
@@ -82,7 +92,43 @@ def _require_resumable(plan: Plan, *, run: str, kit: Kit) -> Sequence[Note]:
 def _carry_on(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
     if kit.registry.ready:
         kit.launch(f"{run}/ready", lambda: make_ready(plan, kit.registry))
-    return Interpreter(plan=plan, run=run, kit=kit, stop=stop).drive()
+    result = Interpreter(plan=plan, run=run, kit=kit, stop=stop).drive()
+    if result.state is not RunState.ABORTED:
+        return result
+    taken = take_back(plan, run=run, kit=kit, stop=stop)
+    remarks = remarks_in(kit.journal.notes(run))
+    code = stop.exit_code if taken.state is RunState.INTERRUPTED else result.exit_code
+    return replace(result, state=taken.state, exit_code=code, remarks=remarks)
+
+
+def take_back(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> TakenBack:
+    """Take back what an aborted run did and what has an undo, in reverse order, and end the run.
+
+    It is as durable as the run was: interrupted, it goes on when the run is resumed or aborted again; what failed is
+    tried again then.
+
+    Raises:
+        Refused: a stop order is in force.
+        JournalError: the engine's own store failed.
+    """
+    require_no_stop(kit.stop_order())
+    notes, attempts = kit.journal.notes(run), kit.journal.attempts(run)
+    found = taking_back(plan, fold(plan, attempts, notes))
+    undoing = replace(plan, steps=found.steps)
+    ended = Interpreter(plan=undoing, run=run, kit=kit, stop=stop, takes_back=True).drive()
+    if ended.state is RunState.INTERRUPTED:
+        return TakenBack(state=RunState.INTERRUPTED, kept=found.kept)
+    undone = [step.name for step in found.steps if came_out_well(step, ended.steps[step.name])]
+    failed = {
+        step.name: "; ".join(reasons_in({step.name: ended.steps[step.name]})) or ended.steps[step.name].state.value
+        for step in found.steps
+        if step.name not in undone
+    }
+    at = kit.clock.now().isoformat()
+    body = {"undone": undone, "failed": failed, "kept": dict(found.kept), "at": at}
+    kit.journal.note(run, NoteKind.TAKEN_BACK, at, body)
+    kit.journal.note(run, NoteKind.ENDED, "", {"state": RunState.ABORTED.value, "exit_code": 5, "at": at})
+    return TakenBack(state=RunState.ABORTED, undone=undone, failed=failed, kept=found.kept)
 
 
 def require_no_stop(order: StopOrder | None) -> None:
@@ -177,21 +223,31 @@ def answer_gate(  # noqa: PLR0913  all of it is needed to know whose word counts
         raise Refused(f"{answer.who} has answered {answer.gate} already", next_step=f"secondsite runs show {run}")
 
 
-def abort_run(*, run: str, who: str, at: dt.datetime, journal: Notes, live: bool) -> None:
-    """End a run: a live one starts nothing more and ends when its steps in flight have; a dead one ends now.
+def abort_run(*, run: str, who: str, at: dt.datetime, journal: Notes, live: bool, takes_back: bool = True) -> None:
+    """Have a run end: a live one starts nothing more, and takes back what has an undo once its steps in flight ended.
 
-    Nothing is taken back.
+    One that nobody carries is left for ``take_back``; it ends now if nothing is to be taken back.
 
     Raises:
-        Refused: it has ended.
+        Refused: it came to its end well; there is nothing to abort.
     """
-    state = run_state(journal.notes(run))
-    if state not in {RunState.OPEN, RunState.INTERRUPTED}:
-        raise Refused(f"run {run} has ended: {state.value}")
+    if (state := run_state(journal.notes(run))) is RunState.DONE:
+        raise Refused(f"run {run} has ended: {state.value}", next_step="another run brings operations elsewhere")
     journal.note(run, NoteKind.ABORT, "", {"who": who, "at": at.isoformat()})
-    if not live:
+    if not live and not takes_back:
         body = {"state": RunState.ABORTED.value, "exit_code": 5, "at": at.isoformat()}
         journal.note(run, NoteKind.ENDED, "", body)
+
+
+def finish_abort(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> TakenBack:
+    """Settle what became of an aborted run's steps in flight, and take back what it did."""
+    _require_known(plan, kit.registry)
+    require_no_stop(kit.stop_order())
+    if run_state(kit.journal.notes(run)) in {RunState.OPEN, RunState.INTERRUPTED}:
+        settled = Interpreter(plan=plan, run=run, kit=kit, stop=stop).drive()
+        if settled.state is RunState.INTERRUPTED:
+            return TakenBack(state=RunState.INTERRUPTED)
+    return take_back(plan, run=run, kit=kit, stop=stop)
 
 
 def _require_known(plan: Plan, registry: Registry) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..checks.readiness import Override
 from ..errors import JournalError, Refused, SecondsiteError, UsageError
 from ..estate.model import Estate
 from ..plan.differences import Present, places_of
@@ -17,7 +18,7 @@ from ..plan.load import load_plan
 from ..plan.model import Plan
 from ..run.durable import DurableJournal, Notebook, recorded_attempts
 from ..run.interpreter import Kit
-from ..run.model import Answer, Note, NoteKind, RunResult, RunState
+from ..run.model import Answer, Note, NoteKind, RunResult, RunState, TakenBack
 from ..run.perform import store_lost
 from ..run.ports import Approvers, Clock, Observer, Registry, StandingOrders
 from ..run.rules import (
@@ -30,7 +31,7 @@ from ..run.rules import (
     run_state,
     was_taken_over,
 )
-from ..run.service import abort_run, answer_gate, open_gates, require_no_stop, resume_run, start_run
+from ..run.service import abort_run, answer_gate, finish_abort, open_gates, require_no_stop, resume_run, start_run
 from ..run.stop import Stop
 from .folders import Folders, RunFolder
 from .lock import RunLock
@@ -192,10 +193,13 @@ class RunStore:
                 next_step="resume the run of takeover first: secondsite runs list",
             )
 
-    def abort(self, folder: RunFolder, *, who: str) -> None:
-        """End a run; see ``run.service.abort_run``."""
+    def abort(self, folder: RunFolder, *, who: str, takes_back: bool = True) -> bool:
+        """Have a run end; see ``run.service.abort_run``. Return whether a process is at work that may carry it."""
+        live = bool(self.holder())
         with self._existing_notebook() as book:
-            abort_run(run=folder.id, who=who, at=self.clock.now(), journal=book, live=bool(self.holder()))
+            at = self.clock.now()
+            abort_run(run=folder.id, who=who, at=at, journal=book, live=live, takes_back=takes_back)
+        return live
 
     def the_open_run(self) -> RunFolder:
         """Return the only run that is open.
@@ -270,9 +274,10 @@ class Session:
         self._opened()
         return self._store.folders.make_for(plan, root=self._store.root)
 
-    def start(self, folder: RunFolder, crew: Crew, *, stop: Stop) -> RunResult:
+    def start(self, folder: RunFolder, crew: Crew, *, stop: Stop, overrides: Sequence[Override] = ()) -> RunResult:
         """Carry a run that has its folder to its end; see ``run.service.start_run``."""
-        return start_run(folder.plan(), run=folder.id, kit=self._kit(folder, crew), stop=stop)
+        kit = self._kit(folder, crew)
+        return start_run(folder.plan(), run=folder.id, kit=kit, stop=stop, overrides=overrides)
 
     def resume(self, folder: RunFolder, crew: Crew, *, stop: Stop) -> RunResult:
         """Carry a run on from where its journal ends; see ``run.service.resume_run``."""
@@ -280,6 +285,10 @@ class Session:
             raise self._store.lost()
         self._store.require_fenced(folder)
         return resume_run(folder.plan(), run=folder.id, kit=self._kit(folder, crew), stop=stop)
+
+    def take_back(self, folder: RunFolder, crew: Crew, *, stop: Stop) -> TakenBack:
+        """Take back what an aborted run did; see ``run.service.finish_abort``."""
+        return finish_abort(folder.plan(), run=folder.id, kit=self._kit(folder, crew), stop=stop)
 
     def close(self) -> None:
         """Let go of the journal."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import shutil
@@ -148,3 +149,31 @@ def test_a_window_that_is_none_is_refused_with_its_place(state: Path, tmp_path: 
     assert refused.returncode == 2
     assert "/drills/windows/0" in refused.stderr
     assert told in " ".join(refused.stderr.split())
+
+
+def test_a_failover_is_refused_while_a_check_is_red_and_says_how_to_pass_it(state: Path) -> None:
+    words = ("run", "failover", "--from", "dc1", "--to", "dc2")
+    never = secondsite(state, *words)
+    assert never.returncode == 5
+    assert "READINESS: no check of this estate was ever made" in " ".join(never.stderr.split())
+    state.mkdir(exist_ok=True)
+    red = {"id": "RDY-LOGIN", "state": "failed", "saw": "nobody gets in", "hosts": ["db-dc2"], "at": now()}
+    (state / "checks.json").write_text(json.dumps({"schema_version": 1, "checks": [red]}))
+
+    refused = secondsite(state, *words)
+    assert refused.returncode == 5
+    told = " ".join(refused.stderr.split())
+    assert "RDY-LOGIN: failed at" in told
+    assert "nobody gets in" in told
+    assert "--override RDY-LOGIN=" in told
+    assert not (state / "runs").exists()
+
+    passed = secondsite(state, *words, "--override", "RDY-LOGIN=we know")
+    assert passed.returncode == 2, "it goes on, to find that there is no lab"
+    assert "RDY-LOGIN" not in passed.stderr
+    wrong = secondsite(state, *words, "--override", "RDY-LOGIN")
+    assert "gives no reason" in wrong.stderr
+
+
+def now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat()

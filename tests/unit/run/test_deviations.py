@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from secondsite.checks.readiness import Override
 from secondsite.errors import Refused
 from secondsite.plan.builder import call, gate
 from secondsite.plan.differences import Present
@@ -180,3 +181,15 @@ def test_a_run_begun_by_another_engine_goes_on_only_with_the_consent_of_two_pers
     resumed = resume_run(PLAN, run=engine.run, kit=story.kit(), stop=stop)
     assert resumed.state is RunState.INTERRUPTED
     assert "begun by engine 0" in remarks_in(engine.journal.notes(engine.run))[0]
+
+
+def test_what_was_overridden_for_a_run_is_noted_and_told_with_its_reason() -> None:
+    engine = SimulatedEngine(plan=example_plan(replace(GATED, gate=None)), world=SimulatedWorld(), launch=at_once)
+    story = Story.__new__(Story)
+    story.engine, story.present = engine, Present()
+    override = Override(check="RDY-LOGIN", why="failed: nobody gets in", who="ana", reason="the probe is broken")
+
+    ended = start_run(engine.plan, run=engine.run, kit=story.kit(), stop=Stop(), overrides=[override])
+
+    assert ended.state is RunState.DONE
+    assert ended.remarks == ("ana overrode RDY-LOGIN (failed: nobody gets in): the probe is broken",)

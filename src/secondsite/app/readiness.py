@@ -1,0 +1,62 @@
+"""Ask whether an estate is ready for its operations to be moved, and what a person overrides of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..checks.readiness import LOOKED_AT, Override, obstacles, unpassed
+from ..checks.rules import CHECKS
+from ..errors import Refused, UsageError
+from ..estate.model import Estate, SiteName
+from ..plan.model import Plan
+from ..store.checks import KeptChecks
+from ..store.clock import SystemClock
+from .bench import state_path
+
+
+def overrides_in(words: Sequence[str]) -> Mapping[str, str]:
+    """Return by check why it is overridden, from words like ``RDY-LOGIN=known and harmless``.
+
+    Raises:
+        UsageError: a word names no check, or gives no reason.
+    """
+    known = {LOOKED_AT, *(check.id for check in CHECKS)}
+    found: dict[str, str] = {}
+    for word in words:
+        name, _, reason = word.partition("=")
+        if name not in known:
+            raise UsageError(
+                f"--override {word!r:.120} names no check", not_done="nothing was begun", next_step="secondsite check"
+            )
+        if not reason.strip():
+            raise UsageError(
+                f"--override {name} gives no reason",
+                not_done="nothing was begun",
+                next_step=f"--override {name}='why it may be passed'",
+            )
+        found[name] = reason.strip()
+    return found
+
+
+def require_ready(estate: Estate, plan: Plan, overridden: Mapping[str, str], *, who: str) -> tuple[Override, ...]:
+    """Pass when the newest checks let this plan move operations; return what was overridden for it.
+
+    Raises:
+        Refused: they don't; every obstacle is named as it can be overridden.
+    """
+    if not plan.intent.has_direction or plan.origin is None:
+        return ()
+    lost = [str(host.name) for host in estate.hosts_at(SiteName(plan.origin))]
+    found = tuple(obstacles(KeptChecks(state_path(estate)).newest(), lost=lost, now=SystemClock().now()))
+    left = unpassed(found, overridden)
+    if left:
+        words = " ".join(f"--override {one.check}='...'" for one in left[:3])
+        raise Refused(
+            *(f"{one.check}: {one.why}" for one in left),
+            next_step=f"secondsite check, and mend what is wrong; or say why it may be passed: {words}",
+        )
+    return tuple(
+        Override(check=one.check, why=one.why, who=who, reason=overridden[one.check])
+        for one in found
+        if one.check in overridden
+    )
