@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from secondsite.errors import Refused
+from secondsite.app.preparation import require_nothing_left
+from secondsite.errors import Refused, UsageError
 from secondsite.run.durable import recorded_attempts
 from secondsite.run.model import RunState
 from secondsite.store.runs import RunStore
@@ -120,6 +121,26 @@ def test_a_run_whose_engine_was_killed_is_shown_as_interrupted_and_tells_so_for_
     told = machine.store().steps(folder).interruptions
     assert [one.in_doubt for one in told] == [(), ("left",)]
     assert all(one.last_heard <= one.resumed_at for one in told)
+
+
+def test_no_drill_begins_where_a_run_was_left_in_the_middle_until_it_was_resumed_or_given_up(
+    processes: Processes,
+) -> None:
+    machine = processes("two_gates")
+    store = machine.store()
+    require_nothing_left(store, faults=())
+    assert machine.run(crash=("before-left", "after")) is None
+
+    with pytest.raises(UsageError, match="000001-two_gates was interrupted") as refused:
+        require_nothing_left(store, faults=("power-cut db-dc1",))
+    assert "fault in force: power-cut db-dc1" in refused.value.what
+    assert "runs resume" in refused.value.next_step
+    assert "lab fault restore-power" in refused.value.next_step
+
+    with store.session(purpose="a drill") as session:
+        session.give_up(store.folders.find("1"), who="a drill that began on a fresh lab")
+        require_nothing_left(store, faults=())
+    assert [summary.state for summary in store.summaries()] == [RunState.ABORTED]
 
 
 def test_an_answer_from_another_process_reaches_a_waiting_run(processes: Processes) -> None:

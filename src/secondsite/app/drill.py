@@ -38,7 +38,14 @@ from .bench import CHECKS, PROJECT, RUNBOOKS, SCENARIOS, Bench, checks_environme
 from .desks import Desks, desks_of
 from .instruments import DrillIsolation, Instruments
 from .persons import LabPersons
-from .preparation import is_provisioned, provision, sign_standing_orders, signing_identities
+from .preparation import (
+    is_provisioned,
+    left_open,
+    provision,
+    require_nothing_left,
+    sign_standing_orders,
+    signing_identities,
+)
 from .promised import promised
 from .runs import DrillRuns
 
@@ -91,7 +98,7 @@ def run_drill(
         raise Refused(*reasons, next_step="secondsite drill list, and drills in docs/reference/estate.md")
     with (
         store.session(purpose=f"drill {name}") as session,
-        _lab_up(lab, view=view, keep=keep) as fresh,
+        _lab_up(lab, view=view, keep=keep, store=store, session=session) as fresh,
         open_bench(estate) as bench,
     ):
         return _DrillRun(
@@ -124,13 +131,23 @@ def _directed(scenario: Scenario, direction: Direction, estate: Estate) -> Scena
 
 
 @contextlib.contextmanager
-def _lab_up(lab: LabSettings | None, *, view: View, keep: bool) -> Iterator[bool]:
-    """Start the lab if there is one; say whether its hosts are fresh."""
+def _lab_up(lab: LabSettings | None, *, view: View, keep: bool, store: RunStore, session: Session) -> Iterator[bool]:
+    """Start the lab if there is one; say whether its hosts are fresh.
+
+    Raises:
+        UsageError: faults are in force, or a run was left in the middle; the lab and the run are as they were.
+    """
     if lab is None:
+        require_nothing_left(store, faults=())
         yield False
         return
     view.phase("Two datacenters come up")
     report = lab_service.up(lab, say=view.say)
+    if report.is_fresh:
+        for gone in left_open(store):
+            view.say(f"{gone.id} is given up: the hosts it worked on are no more")
+            session.give_up(gone, who="a drill that began on a fresh lab")
+    require_nothing_left(store, faults=tuple(map(str, report.faults)))
     view.say(f"{report.hosts} hosts answer SSH")
     try:
         yield not report.already_up

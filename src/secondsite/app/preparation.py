@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..drill.model import Scenario
 from ..drill.ports import View
-from ..errors import SecondsiteError
+from ..errors import SecondsiteError, UsageError
 from ..estate.model import SiteName
 from ..evidence import Identity
 from ..plan.model import Plan
 from ..run.model import RunState, StepState, Transition
 from ..run.service import require_no_stop
 from ..run.stop import Stop
+from ..store.folders import RunFolder
 from ..store.runs import RunStore, Session
 from .bench import Bench
 
@@ -33,6 +34,32 @@ def is_provisioned(store: RunStore, *, plan_for: PlanFor) -> int | None:
     folder, state = last
     today = plan_for("provision", None, None)
     return folder.number if state is RunState.DONE and folder.plan().digest == today.digest else None
+
+
+def left_open(store: RunStore) -> Sequence[RunFolder]:
+    """Return every run that was begun and has not ended. Ask while the estate is held: nothing is at work then."""
+    return [one.folder for one in store.summaries() if one.state in {RunState.OPEN, RunState.INTERRUPTED}]
+
+
+def require_nothing_left(store: RunStore, *, faults: Sequence[str]) -> None:
+    """Refuse to begin a drill where another one, or a run, ended in the middle.
+
+    Raises:
+        UsageError: everything that was left is named, with what to do about it.
+    """
+    runs = [folder.id for folder in left_open(store)]
+    left = [*(f"fault in force: {fault}" for fault in faults), *(f"{run} was interrupted" for run in runs)]
+    if not left:
+        return
+    ways = ["`secondsite runs resume` (or `runs abort`)"] if runs else []
+    ways += ["`secondsite lab fault restore-power`, `repair-link` or `repair-duct`"] if faults else []
+    ways += ["`secondsite run failback` if operations were moved"] if any("failover" in run for run in runs) else []
+    anew = "; on a lab `secondsite lab down` begins anew"
+    raise UsageError(
+        f"a drill or a run ended in the middle: {'; '.join(left)}",
+        not_done="no drill was begun, and everything is as it was left",
+        next_step=f"{', then '.join(ways)}{anew}",
+    )
 
 
 def provision(bench: Bench, session: Session, *, plan_for: PlanFor, view: View, stop: Stop) -> None:

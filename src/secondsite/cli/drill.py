@@ -110,10 +110,13 @@ def show_drill(*, run: str, estate: Path, as_json: bool) -> None:
     try:
         document = json.loads((folder.path / "evidence" / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        is_run = folder.has_plan()
         raise UsageError(
-            f"run {folder.id} holds no result of a drill",
+            f"{folder.id} is the run of a plan, no drill" if is_run else f"drill {folder.id} came to no result",
             not_done="nothing was shown",
-            next_step=f"secondsite runs show {folder.number}",
+            next_step=f"secondsite runs show {folder.number}"
+            if is_run
+            else f"what it measured until then: secondsite report {folder.number} --format md",
         ) from error
     document |= {"report": str(folder.path / "report.html"), "evidence": str(folder.path / "evidence.tar.gz")}
     if as_json:

@@ -57,7 +57,14 @@ def _folder(run: str, estate: Path) -> Path:
         from ..app.bench import estate as load_estate  # noqa: PLC0415  what the app imports takes longer than --help
         from ..app.bench import run_store  # noqa: PLC0415
 
-        folder = run_store(load_estate(estate)).folders.find(run).path
+        found = run_store(load_estate(estate)).folders.find(run)
+        if found.has_plan():
+            raise UsageError(
+                f"{found.id} is the run of a plan and not a drill",
+                not_done="nothing was rendered",
+                next_step=f"secondsite runs show {found.number} tells of its steps, consents and interruptions",
+            )
+        folder = found.path
     if not (folder / "records").is_dir():
         raise UsageError(
             f"{folder} holds no records of a drill",

@@ -103,7 +103,7 @@ def list_runs(*, estate: Path, as_json: bool) -> int:
     for heading in ("run", "state", "waits for"):
         table.add_column(heading, overflow="fold")
     for summary in found:
-        state = Text(summary.state.value, style=_STYLES[summary.state]) if summary.state else Text("-")
+        state = Text(summary.state.value, style=_STYLES[summary.state]) if summary.state else _drill(summary)
         table.add_row(clean(summary.folder.id), state, clean(", ".join(summary.gates)))
     Console(highlight=False).print(table)
     say(f"at work: {holder}" if holder else "nothing is at work on this estate")
@@ -121,7 +121,11 @@ def show(*, number: str, estate: Path, as_json: bool) -> int:
     store = _store(estate)
     folder = store.folders.find(number)
     if not folder.has_plan():
-        raise UsageError(f"{folder.id} is not the run of a plan", next_step=f"its records are in {folder.records}")
+        raise UsageError(
+            f"{folder.id} is a drill and not the run of a plan",
+            not_done="nothing was shown",
+            next_step=f"secondsite drill show {folder.number}",
+        )
     _show(store.steps(folder), as_json=as_json)
     return 0
 
@@ -356,6 +360,12 @@ def _show(result: RunResult, *, as_json: bool) -> None:
     console.print(Text.assemble(f"\nRun {clean(result.run)}: ", (result.state.value, _STYLES[result.state])))
 
 
+def _drill(summary: RunSummary) -> Text:
+    if not summary.drill:
+        return Text("-")
+    return Text(clean(f"drill: {summary.drill}"), style="bold yellow" if summary.drill == "interrupted" else "")
+
+
 def _interrupted(one: Interruption) -> str:
     how = "It was stopped" if one.was_asked else "The engine ended without a word"
     doubt = f", with {', '.join(one.in_doubt)} in doubt" if one.in_doubt else ""
@@ -416,4 +426,5 @@ def _consent_json(record: StepRecord) -> dict[str, object] | None:
 
 def _summary_json(summary: RunSummary) -> dict[str, object]:
     state = summary.state.value if summary.state else None
-    return {"run": summary.folder.id, "number": summary.folder.number, "state": state, "gates": list(summary.gates)}
+    told: dict[str, object] = {"run": summary.folder.id, "number": summary.folder.number, "state": state}
+    return told | {"gates": list(summary.gates), "drill": summary.drill or None}

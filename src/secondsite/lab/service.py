@@ -42,6 +42,8 @@ class UpReport:
     seconds: float
     hosts: int
     faults: tuple[FaultInForce, ...] = ()
+    is_fresh: bool = False
+    """Whether the hosts are new ones, on which nothing was done yet."""
 
 
 def up(settings: LabSettings, *, say: Say) -> UpReport:
@@ -68,7 +70,9 @@ def up(settings: LabSettings, *, say: Say) -> UpReport:
         _clear(settings)
         rootfs = ensure_image(settings.cache, mirror=settings.mirror, say=say)
         seconds = _start_fresh(settings, topology, rootfs)
-        return UpReport(already_up=False, recovered=bool(standing), seconds=seconds, hosts=len(topology.hosts))
+        return UpReport(
+            already_up=False, recovered=bool(standing), seconds=seconds, hosts=len(topology.hosts), is_fresh=True
+        )
 
 
 def _refuse_another_topology(settings: LabSettings, state: LabState) -> None:

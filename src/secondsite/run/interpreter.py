@@ -53,6 +53,8 @@ from .stop import Stop
 Work = Callable[[], None]
 Launch = Callable[[str, Work], None]
 
+_INTENDED = "it was intended and its result is not recorded"
+_ANOTHERS = "another controller had this run, and what it did last is not recorded here"
 _POLL_S = 0.05
 _GRACE_S = 30.0
 
@@ -121,6 +123,7 @@ class Interpreter:
         Raises:
             JournalError: the engine's own store failed; nothing more was started.
         """
+        self._settle_doubts()
         self._take_up()
         while self._in_flight or (self._gates.open and not self._halted):
             self._hear_notes()
@@ -130,13 +133,42 @@ class Interpreter:
             self._work_once()
         return self._end()
 
-    def _take_up(self) -> None:
+    def _settle_doubts(self) -> None:
+        """Look first for the effects in doubt: once one came about, what it relied on can't be read again.
+
+        A copy that was made the primary follows nobody, and waiting until it has caught up would never end.
+        """
+        well = self._read_journal()
+        self._facts = {name: result.detail for name in well if (result := self._records[name].result) is not None}
+        for step in self._plan.steps:
+            record = self._records[step.name]
+            is_in_doubt = record.state is StepState.IN_DOUBT and not record.settled and not step.may_repeat
+            if step.probe is not None and (is_in_doubt or self._may_have_happened(step, record)):
+                self._change(step, StepState.IN_DOUBT, detail={"why": _INTENDED if is_in_doubt else _ANOTHERS})
+                self._look(step, step.probe, self._found)
+        while self._in_flight:
+            self._heed_stop()
+            if self._halted and self._gave_up_waiting():
+                return
+            self._work_once()
+
+    def _found(self, step: Step, seen: Seen) -> None:
+        """Record what a probe saw before anything is begun; who could not see it is asked again when it is its turn."""
+        self._in_flight.discard(step.name)
+        if seen.effect is not Effect.UNKNOWN:
+            self._write_settled(step, seen, by=("probe",))
+
+    def _read_journal(self) -> set[str]:
+        """Fold over what is recorded, and return which steps came out well."""
         journal = self._kit.journal
         notes = journal.notes(self._run)
         self._records = dict(fold(self._plan, journal.attempts(self._run), notes))
         self._taken_over = was_taken_over(notes)
-        well = {step.name for step in self._plan.steps if came_out_well(step, self._records[step.name])}
-        self._aborted = not self._takes_back and any(note.kind is NoteKind.ABORT for note in journal.notes(self._run))
+        self._aborted = not self._takes_back and any(note.kind is NoteKind.ABORT for note in notes)
+        return {step.name for step in self._plan.steps if came_out_well(step, self._records[step.name])}
+
+    def _take_up(self) -> None:
+        well = self._read_journal()
         if self._takes_back:
             self._try_again()
         for name in stale_readings(self._plan, well=well):
@@ -144,7 +176,7 @@ class Interpreter:
             self._records[name] = replace(self._records[name], state=StepState.PLANNED, result=None)
         self._facts = {name: result.detail for name in well if (result := self._records[name].result) is not None}
         self._frontier = Frontier(self._plan, settled=well)
-        self._halted = self._aborted or self._failed()
+        self._halted = self._halted or self._aborted or self._failed()
         for step in self._frontier.first:
             self._advance(step)
 
@@ -217,21 +249,21 @@ class Interpreter:
             self._change(step, StepState.PLANNED, detail={"why": "it was interrupted, and doing it again does no harm"})
             self._start(step)
         elif step.probe is not None and not record.settled:
-            self._change(step, StepState.IN_DOUBT, detail={"why": "it was intended and its result is not recorded"})
+            self._change(step, StepState.IN_DOUBT, detail={"why": _INTENDED})
             self._look(step, step.probe, self._settle)
         elif not self._takes_back:
             self._ask_a_person(step, {})
 
     def _may_have_happened(self, step: Step, record: StepRecord) -> bool:
         """Say whether another controller may have done this, after the last thing that reached this journal."""
-        return self._taken_over and record.attempts == 0 and not record.settled and not step.may_repeat
+        is_untried = record.attempts == 0 and record.state in {StepState.PLANNED, StepState.WAITING}
+        return self._taken_over and is_untried and not record.settled and not step.may_repeat
 
     def _doubt_another(self, step: Step) -> None:
         if step.probe is None:
             self._ask_a_person(step, {})
             return
-        why = "another controller had this run, and what it did last is not recorded here"
-        self._change(step, StepState.IN_DOUBT, detail={"why": why})
+        self._change(step, StepState.IN_DOUBT, detail={"why": _ANOTHERS})
         self._look(step, step.probe, self._settle)
 
     def _ask_a_person(self, step: Step, seen: Json) -> None:
@@ -348,6 +380,10 @@ class Interpreter:
         self._note_settled(step, seen, by=("probe",))
 
     def _note_settled(self, step: Step, seen: Seen, *, by: tuple[str, ...]) -> None:
+        self._write_settled(step, seen, by=by)
+        self._conclude(step)
+
+    def _write_settled(self, step: Step, seen: Seen, *, by: tuple[str, ...]) -> None:
         name = attempt_name(step.name, self._records[step.name].attempts)
         body = {"effect": seen.effect.value, "detail": dict(seen.detail), "by": list(by)}
         note = Note(run=self._run, kind=NoteKind.SETTLED, name=name, body=body)
@@ -358,6 +394,7 @@ class Interpreter:
         body = {"effect": seen.effect.value, "detail": dict(seen.detail)}
         note = Note(run=self._run, kind=NoteKind.VERIFIED, name=step.name, body=body)
         self._record_and_reread(step, note, dict(seen.detail))
+        self._conclude(step)
 
     def _record_and_reread(self, step: Step, note: Note, detail: Json) -> None:
         """Record what a probe or a person said, and read it as a successor would."""
@@ -368,7 +405,6 @@ class Interpreter:
         record = fold(replace(self._plan, steps=(step,)), [attempt], [note])[step.name]
         self._records[step.name] = replace(record, consent=before.consent)
         self._change(step, record.state, detail=detail)
-        self._conclude(step)
 
     def _conclude(self, step: Step) -> None:
         record = self._records[step.name]

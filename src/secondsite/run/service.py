@@ -73,7 +73,8 @@ def resume_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
     at = kit.clock.now().isoformat()
     found, number = interruption(kit.journal.attempts(run), notes), 1 + len(interruptions(notes))
     kit.journal.note(run, NoteKind.RESUMED, str(number), interruption_body(found, resumed_at=at))
-    return _carry_on(plan, run=run, kit=kit, stop=stop)
+    result = _carry_on(plan, run=run, kit=kit, stop=stop)
+    return replace(result, interruptions=(*interruptions(notes), replace(found, resumed_at=at)))
 
 
 def _require_resumable(plan: Plan, *, run: str, kit: Kit) -> Sequence[Note]:

@@ -50,6 +50,14 @@ class RunFolder:
         """Say whether this is a run of a plan (a drill's folder holds records only)."""
         return (self.path / "plan.json").is_file()
 
+    def verdict(self) -> str:
+        """Return what a drill was judged to be, or nothing if it never came to that."""
+        try:
+            result = json.loads((self.path / "evidence" / "result.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return ""
+        return str(result.get("verdict", "")) if isinstance(result, dict) else ""
+
     def plan(self) -> Plan:
         """Return the plan this run was begun with, its copies checked against its pins.
 

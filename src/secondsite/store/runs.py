@@ -45,11 +45,15 @@ TAKEOVER = "takeover"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """One run as ``runs list`` shows it. ``state`` is None for a folder that was never begun as a run."""
+    """One run as ``runs list`` shows it. ``state`` is None for a folder that was never begun as a run.
+
+    ``drill`` is how a drill ended, if it is one: its verdict, ``open``, or ``interrupted`` when it came to none.
+    """
 
     folder: RunFolder
     state: RunState | None
     gates: tuple[str, ...] = ()
+    drill: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,9 +224,17 @@ class RunStore:
 
     def _summary(self, folder: RunFolder, book: Notebook | None) -> RunSummary:
         if book is None or not any(note.kind is NoteKind.BEGUN for note in book.notes(folder.id)):
-            return RunSummary(folder=folder, state=None)
+            return RunSummary(folder=folder, state=None, drill=self._drill_of(folder))
         state, notes = self._state_of(folder, book)
         return RunSummary(folder=folder, state=state, gates=open_gates(notes))
+
+    def _drill_of(self, folder: RunFolder) -> str:
+        if folder.has_plan():
+            return ""
+        verdict = folder.verdict()
+        if not verdict and self.holder():
+            return RunState.OPEN.value
+        return verdict or folder.verdict() or RunState.INTERRUPTED.value
 
     def _state_of(self, folder: RunFolder, book: Notebook) -> tuple[RunState, Sequence[Note]]:
         """Return where a run stands: one that is open and at which nothing works was interrupted without a word."""
@@ -289,6 +301,11 @@ class Session:
     def take_back(self, folder: RunFolder, crew: Crew, *, stop: Stop) -> TakenBack:
         """Take back what an aborted run did; see ``run.service.finish_abort``."""
         return finish_abort(folder.plan(), run=folder.id, kit=self._kit(folder, crew), stop=stop)
+
+    def give_up(self, folder: RunFolder, *, who: str) -> None:
+        """End a run that was left in the middle: as long as the estate is held here, nothing else works at it."""
+        at = self._store.clock.now()
+        abort_run(run=folder.id, who=who, at=at, journal=self._opened(), live=False)
 
     def close(self) -> None:
         """Let go of the journal."""

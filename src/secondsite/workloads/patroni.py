@@ -246,19 +246,23 @@ class PatroniCluster:
         """Return when the node streams from the leader and has replayed all the leader has written."""
         self._wait(lambda: self._caught_up(node, leader), f"{node} does not follow {leader}", within)
 
-    def wait_in_sync(self, node: str, *, within: dt.timedelta) -> None:
-        """Return when the quorum records the node as in sync."""
-        self._wait(lambda: node in self.lease().in_sync, f"{node} is not recorded as in sync", within)
-
     def catch_up(self, node: str, *, leader: str, within: dt.timedelta) -> None:
         """Return when the node holds everything and, in a synchronous cluster, the quorum says so.
+
+        A node that leads follows nobody and holds everything: a return that was interrupted asks for this again.
 
         Raises:
             ActionTimeout: it did not in time.
         """
-        self.wait_streaming(node, leader=leader, within=within)
+        self._wait(
+            lambda: self._caught_up(node, leader) or self._leads(node), f"{node} does not follow {leader}", within
+        )
         if self.cluster.synchronous:
-            self.wait_in_sync(node, within=within)
+            self._wait(
+                lambda: node in self.lease().in_sync or self._leads(node),
+                f"{node} is not recorded as in sync",
+                within,
+            )
 
     def verify(self, node: str, *, within: dt.timedelta) -> None:
         """Use the cluster at its leader, until that works.
@@ -293,6 +297,9 @@ class PatroniCluster:
 
     def _asked_patroni(self, host: str, words: Sequence[str]) -> str:
         return self._patience.answered(lambda: self._patronictl(host, words), within=_SWITCH_WITHIN_S, pause=1.0)
+
+    def _leads(self, node: str) -> bool:
+        return self.lease().leader == node
 
     def _standbys(self, leader: str) -> dict[str, str]:
         listing = self._patronictl(leader, ["list", "-f", "json"])

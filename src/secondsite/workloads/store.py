@@ -186,6 +186,8 @@ class StoredWorkload:
     def catch_up(self, node: str, *, leader: str, within: dt.timedelta) -> None:
         """Return when the node's copy is whole in this epoch, and recorded as in sync where nothing may be lost.
 
+        A node that holds the lease has no copy but the original: a return that was interrupted asks for this again.
+
         Raises:
             ActionTimeout: it was not in time.
         """
@@ -223,6 +225,8 @@ class StoredWorkload:
         return tuple(str(one) for one in found)
 
     def _holds_everything(self, node: str, leader: str) -> bool:
+        if self.lease().leader == node:  # it was made the primary meanwhile: what it holds is everything
+            return True
         here, there = self._status(node), self._status(leader)
         whole = here["role"] == Role.STANDBY.value and here["through_epoch"] == there["epoch"]
         in_sync = there["in_sync"]

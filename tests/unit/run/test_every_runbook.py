@@ -83,6 +83,26 @@ def test_a_runbook_that_is_not_disturbed_performs_every_step_once(name: str, siz
     assert sorted(engine.world.asked) == sorted(step.name for step in plan.steps)
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", ["authorise", "isolate-carrier-a", "isolate-carrier-b"])
+def test_a_failover_resumed_before_the_site_was_isolated_looks_first_whether_it_is_still_lost(
+    step: str, moment: str
+) -> None:
+    engine = engine_for(plan_of("failover", "small"), CrashPoint(step=step, moment=moment))
+    with pytest.raises(Crash):
+        engine.drive()
+    before = len(engine.world.asked)
+    to_come = {"isolate-carrier-a", "isolate-carrier-b"} - {
+        attempt.key.step for attempt in engine.journal.attempts(engine.run) if attempt.result is not None
+    }
+
+    engine.drive(observers=(a_person_who_looks(engine),))
+
+    asked_again = engine.world.asked[before:]
+    assert to_come
+    assert all(asked_again.index("detect") < asked_again.index(one) for one in to_come)
+
+
 @pytest.mark.parametrize(("size", "name", "step", "moment"), list(crash_points()))
 def test_a_run_resumed_after_a_crash_applies_each_effect_once(size: str, name: str, step: str, moment: str) -> None:
     plan = plan_of(name, size)

@@ -388,6 +388,39 @@ def test_a_run_is_resumed_with_its_own_plan_only_and_not_once_it_ended() -> None
         resume_run(engine.plan, run=engine.run, kit=kit_of(engine), stop=Stop())
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_what_an_effect_in_doubt_relied_on_is_read_again_only_if_it_did_not_come_about(moment: str) -> None:
+    caught_up = Step(name="caught-up", title="", call=call("act"), hosts=(), reads_only=True)
+    switch = Step(
+        name="switch",
+        title="",
+        call=call("act"),
+        hosts=(),
+        after=("caught-up",),
+        guards=(guard("found-ok", on=("caught-up",)),),
+        probe=call("look"),
+    )
+    world = SimulatedWorld(crash=CrashPoint(step="switch", moment=moment))
+
+    def follows(_arguments: Json, _context: StepContext) -> Outcome:
+        if any(key.endswith("/switch") for key in world.effects):
+            raise ActionTimeout("a primary follows nobody")
+        return Outcome(changed=False, detail={"ok": True})
+
+    world.behaves = {"caught-up": follows}
+    engine = SimulatedEngine(plan=example_plan(caught_up, switch), world=world, launch=at_once)
+    with pytest.raises(Crash):
+        engine.drive()
+    world.crash = None
+
+    result = engine.drive()
+
+    assert result.state is RunState.DONE, result.reasons
+    assert [key.rpartition("/")[2] for key in world.effects].count("switch") == 1
+    again = 2 if moment == "before" else 1
+    assert world.asked.count("caught-up") == again
+
+
 def test_a_run_tells_of_every_interruption_and_is_open_again_once_it_is_resumed() -> None:
     engine = engine_for(example_plan(ONE, TWO), crash=CrashPoint(step="two", moment="before"))
     with pytest.raises(Crash):
@@ -402,9 +435,11 @@ def test_a_run_tells_of_every_interruption_and_is_open_again_once_it_is_resumed(
     engine.clock.sleep(60)
     seen: list[RunState] = []
     kit = replace(kit_of(engine), observers=(lambda _: seen.append(run_state(engine.journal.notes(engine.run))),))
-    assert resume_run(engine.plan, run=engine.run, kit=kit, stop=Stop()).state is RunState.DONE
+    result = resume_run(engine.plan, run=engine.run, kit=kit, stop=Stop())
+    assert result.state is RunState.DONE
 
     killed, stopped = interruptions(engine.journal.notes(engine.run))
+    assert result.interruptions == (killed, stopped)
     assert (killed.was_asked, killed.in_doubt) == (False, ("two",))
     assert stopped.was_asked
     assert killed.last_heard < killed.resumed_at < stopped.resumed_at

@@ -131,6 +131,13 @@ def test_where_nothing_may_be_lost_a_copy_has_caught_up_when_the_quorum_says_so(
         mail.catch_up(NEW, leader=OLD, within=dt.timedelta(seconds=1))
 
 
+def test_a_copy_that_was_made_the_primary_meanwhile_holds_everything() -> None:
+    stores = SimulatedStores.at(OLD, NEW, in_sync=(NEW,))
+    mail = workload(stores, loses_nothing=True)
+    mail.demote(OLD, successor=NEW)
+    mail.catch_up(NEW, leader=OLD, within=dt.timedelta(seconds=1))
+
+
 def test_the_lease_is_read_from_a_voter_that_is_not_on_the_lost_site() -> None:
     stores = SimulatedStores.at(OLD, NEW)
     stores.dark.add(THIRD)
