@@ -7,17 +7,15 @@ hand back what they found through the inbox. Everything that must survive is in 
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from ..errors import ActionError, Effect, LeftOff, Refused
 from ..plan.model import Call, Plan, Step
 from ..plan.rules import Frontier, reasons_not_to_proceed
 from . import perform
-from .deviations import AsItIsNow, nothing_known
 from .gates import GateKeeper, OpenGate
+from .kit import Kit, Work
 from .model import (
     Attempt,
     AttemptKey,
@@ -34,7 +32,7 @@ from .model import (
     StopOrder,
     Transition,
 )
-from .ports import Approvers, Clock, Inbox, Journal, Observer, Registry, StandingOrders, StepContext
+from .ports import StepContext
 from .rules import (
     attempt_name,
     came_out_well,
@@ -50,44 +48,10 @@ from .rules import (
 )
 from .stop import Stop
 
-Work = Callable[[], None]
-Launch = Callable[[str, Work], None]
-
 _INTENDED = "it was intended and its result is not recorded"
 _ANOTHERS = "another controller had this run, and what it did last is not recorded here"
 _POLL_S = 0.05
 _GRACE_S = 30.0
-
-
-def in_thread(name: str, work: Work) -> None:
-    """Start work in a thread that does not keep the process from ending."""
-    threading.Thread(target=work, name=name, daemon=True).start()
-
-
-def nobody_stops() -> StopOrder | None:
-    """Say that nothing was stopped: for engines in a world that has no state directory."""
-    return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kit:
-    """Everything a run works with. ``files`` is the run's copy of what the plan pins.
-
-    ``stop_order`` is asked before each step: while there is an order, none is started. ``as_it_is_now`` says what the
-    estate is when a run is begun or resumed.
-    """
-
-    journal: Journal
-    registry: Registry
-    orders: StandingOrders
-    approvers: Approvers
-    clock: Clock
-    files: Path
-    observers: tuple[Observer, ...] = ()
-    stop_order: Callable[[], StopOrder | None] = nobody_stops
-    as_it_is_now: AsItIsNow = nothing_known
-    launch: Launch = in_thread
-    inbox: Callable[[], Inbox] = queue.SimpleQueue
 
 
 class Interpreter:

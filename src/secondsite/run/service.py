@@ -12,7 +12,8 @@ from ..errors import Refused, StepMismatch, UsageError
 from ..plan.differences import Present
 from ..plan.model import Plan
 from .deviations import Notes, deviations, require_consent
-from .interpreter import Interpreter, Kit
+from .interpreter import Interpreter
+from .kit import Kit
 from .model import ENGINE_VERSION, Answer, Note, NoteKind, RunResult, RunState, StopOrder, TakenBack
 from .ports import Approvers, NotSigned, Registry
 from .rules import (

@@ -18,7 +18,7 @@ from pathlib import Path
 from ..errors import ActionError, ActionTimeout, Effect, JournalError, Refused, Unreachable
 from ..plan.builder import call, gate, guard
 from ..plan.model import Plan, Step
-from ..run.interpreter import Kit
+from ..run.kit import Kit
 from ..run.model import AttemptKey, Json, NoteKind, RunState, Seen, StepRecord, StepResult, StepState, Transition
 from ..run.perform import store_lost
 from ..run.ports import Outcome, Registry, StepContext

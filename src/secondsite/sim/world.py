@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ..errors import Effect
 from ..plan.model import Plan, Step
-from ..run.interpreter import Interpreter, Kit, Launch, in_thread
+from ..run.interpreter import Interpreter
+from ..run.kit import Kit, Launch, in_thread
 from ..run.model import Answer, Json, RunResult, Seen, StopOrder, Transition
 from ..run.ports import Covered, NotCovered, NotSigned, Outcome, Registry, Signed, StandingOrders, StepContext
 from ..run.rules import answer_statement

@@ -17,7 +17,7 @@ from ..plan.differences import Present, places_of
 from ..plan.load import load_plan
 from ..plan.model import Plan
 from ..run.durable import DurableJournal, Notebook, recorded_attempts
-from ..run.interpreter import Kit
+from ..run.kit import Kit
 from ..run.model import Answer, Note, NoteKind, RunResult, RunState, TakenBack
 from ..run.perform import store_lost
 from ..run.ports import Approvers, Clock, Observer, Registry, StandingOrders

@@ -10,7 +10,8 @@ import pytest
 from secondsite.errors import Unreachable
 from secondsite.plan.builder import call
 from secondsite.plan.model import Step
-from secondsite.run.interpreter import Interpreter, Kit
+from secondsite.run.interpreter import Interpreter
+from secondsite.run.kit import Kit
 from secondsite.run.model import RunResult, RunState, StepState
 from secondsite.run.ports import Challenge
 from secondsite.run.stop import Stop

@@ -12,7 +12,7 @@ from secondsite.errors import Refused
 from secondsite.plan.builder import call, gate
 from secondsite.plan.differences import Present
 from secondsite.plan.model import Plan, Step
-from secondsite.run.interpreter import Kit
+from secondsite.run.kit import Kit
 from secondsite.run.model import NoteKind, RunResult, RunState, StepState, Transition
 from secondsite.run.rules import remarks_in
 from secondsite.run.service import answer_for, answer_gate, open_gates, resume_run, start_run

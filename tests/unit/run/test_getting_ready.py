@@ -10,7 +10,7 @@ from secondsite.errors import Unreachable
 from secondsite.plan.builder import call
 from secondsite.plan.document import sealed
 from secondsite.plan.model import Intent, Plan, Step
-from secondsite.run.interpreter import Kit
+from secondsite.run.kit import Kit
 from secondsite.run.model import Json, RunState
 from secondsite.run.service import start_run
 from secondsite.run.stop import Stop

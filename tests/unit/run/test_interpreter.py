@@ -26,7 +26,7 @@ from secondsite.errors import (
 )
 from secondsite.plan.builder import call, gate, guard, result_of
 from secondsite.plan.model import Plan, Step
-from secondsite.run.interpreter import Kit, in_thread
+from secondsite.run.kit import Kit, in_thread
 from secondsite.run.model import Answer, Json, NoteKind, RunState, StepState, Transition
 from secondsite.run.ports import Outcome, Registry, StepContext
 from secondsite.run.rules import answer_body, answer_name, interruptions, run_state

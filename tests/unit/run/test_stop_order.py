@@ -10,7 +10,7 @@ import pytest
 from secondsite.errors import Refused
 from secondsite.plan.builder import call, gate
 from secondsite.plan.model import Step
-from secondsite.run.interpreter import Kit
+from secondsite.run.kit import Kit
 from secondsite.run.model import NoteKind, RunState, StepState, StopOrder, Transition
 from secondsite.run.service import resume_run, start_run
 from secondsite.run.stop import Stop

@@ -14,7 +14,7 @@ from secondsite.plan.builder import call, gate, result_of
 from secondsite.plan.load import load_plan
 from secondsite.plan.model import Plan, Step
 from secondsite.plan.rules import reasons_not_to_lift
-from secondsite.run.interpreter import Kit
+from secondsite.run.kit import Kit
 from secondsite.run.model import Json, NoteKind, RunState, StepState, TakenBack, Transition
 from secondsite.run.ports import Outcome, StepContext
 from secondsite.run.rules import remarks_in
