@@ -17,6 +17,7 @@ from tests.end_to_end.conftest import ROOT, Estate
 
 pytestmark = [pytest.mark.lab, pytest.mark.nightly, pytest.mark.timeout(900)]
 PERSONS = ("lab-approver-1", "lab-approver-2")
+HEALTHY_WITHIN_S = 120
 TIMELINE = "runuser -u postgres -- psql -XAtqc 'SELECT timeline_id FROM pg_control_checkpoint()'"
 
 
@@ -44,7 +45,7 @@ class Controller:
     def consent(self, run: str) -> None:
         for who in PERSONS:
             key = str(self.state / "approvers" / who)
-            said = self.run("approve", run, "authorise", "--as", who, "--key", key)
+            said = self.run("approve", run, "authorise", "--yes", "--as", who, "--key", key)
             assert said.returncode == 0, said.stderr
 
 
@@ -61,6 +62,9 @@ def wait_for(said: Path, pattern: str, *, within_s: float = 240) -> re.Match[str
 def lost(whole: Estate, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path, Controller]]:
     """A controller that fell silent when it had just seen the fencing confirmed; dc1 has no power."""
     first, said = Controller(whole, whole.state), tmp_path / "first"
+    until = time.monotonic() + HEALTHY_WITHIN_S
+    while (looked := whole.secondsite("check")).returncode != 0:  # no run moves operations past a red check
+        assert time.monotonic() < until, looked.stdout
     cut = whole.secondsite("lab", "fault", "cut-power", "dc1")
     assert cut.returncode == 0, cut.stderr
     process = first.begin("run", "failover", "--from", "dc1", "--to", "dc2", said=said)
