@@ -11,6 +11,7 @@
   + LeftOff           130  an action gave up waiting because its run is stopping; it is done again on resume
   + MeasurementError    8  a probe could not measure; never a number, never a pass
   + JournalError       75  the engine's own store was lost or full
+    - JournalDamaged   75  the store's file is damaged; what the runs did stands in their records
     - StepMismatch      2  the plan is not the one the run was begun with
   + EvidenceError       7  the digest or a signature does not verify
 """
@@ -142,6 +143,10 @@ class JournalError(SecondsiteError):
     """The engine's own store was lost or is full; resume after repair."""
 
     exit_code = 75
+
+
+class JournalDamaged(JournalError):  # noqa: N818  what was observed
+    """The engine's own store is damaged; what the runs did stands in their records."""
 
 
 class StepMismatch(JournalError):  # noqa: N818  what was observed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -293,6 +294,65 @@ def test_a_lost_journal_ends_with_75_and_is_not_taken_for_a_new_beginning(proces
     with pytest.raises(Exception, match="is gone though runs were begun here") as caught:
         machine.answer("left", "ana", granted=True)
     assert getattr(caught.value, "exit_code", None) == 75
+
+
+def killed_at_its_gates(machine: Process) -> None:
+    process = machine.start()
+    machine.wait_for_gates({"left", "right"})
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("damage", ["all", "header", "middle", "cut"])
+def test_a_damaged_journal_ends_with_75_and_says_what_the_records_outside_it_show(
+    processes: Processes, damage: str
+) -> None:
+    machine = processes("two_gates")
+    killed_at_its_gates(machine)
+    with contextlib.closing(sqlite3.connect(machine.state / "journal.sqlite")) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    journal = machine.state / "journal.sqlite"
+    content = bytearray(journal.read_bytes())
+    page = 4096
+    spans = {"all": slice(0, None), "header": slice(0, 100), "middle": slice(3 * page, -page), "cut": slice(0, 0)}
+    content[spans[damage]] = b"\xa5" * len(content[spans[damage]])
+    journal.write_bytes(content[: 2 * page] if damage == "cut" else content)
+
+    refused = machine.run()
+
+    assert refused is not None
+    assert refused.exit_code == 75, machine.errors
+    assert "before-left done" in machine.errors
+    assert "before-right done" in machine.errors
+    assert sorted(machine.asked()) == ["before-left", "before-right"], "nothing is performed"
+    with pytest.raises(Exception, match="The records outside it show of 000001-two_gates") as caught:
+        machine.answer("left", "ana", granted=True)
+    assert getattr(caught.value, "exit_code", None) == 75
+
+
+def test_after_a_restart_of_the_machine_what_is_on_its_disk_is_enough(processes: Processes, tmp_path: Path) -> None:
+    machine = processes("two_gates")
+    killed_at_its_gates(machine)
+    disk = tmp_path / "disk-after-restart"
+    for path in sorted(machine.state.rglob("*")):  # what a disk holds: no lock, no open file, no memory
+        if path.is_file() and not path.name.endswith("-shm"):
+            copy = disk / path.relative_to(machine.state)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+        elif path.is_dir():
+            (disk / path.relative_to(machine.state)).mkdir(parents=True, exist_ok=True)
+    machine.state = disk
+    holder = {"pid": os.getpid(), "run": "two_gates", "since": "before the restart"}
+    (disk / "run.lock").write_text(json.dumps(holder))  # a process of the same number lives again
+
+    assert machine.store().holder() == ""
+    machine.answer("left", "ana", granted=True)
+    machine.answer("right", "bo", granted=True)
+    ended = machine.run()
+
+    assert ended is not None
+    assert (ended.exit_code, ended.state) == (0, "done"), machine.errors
+    assert sorted(machine.asked()) == ["before-left", "before-right", "join", "left", "right"]
 
 
 @pytest.fixture

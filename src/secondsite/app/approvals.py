@@ -12,7 +12,9 @@ from ..run.service import answer_for
 from .bench import approvers_of, lab_of, lab_persons, run_store, ssh_agent
 
 
-def give_answer(estate: Estate, *, number: str, gate: str, who: str, granted: bool, key: Path | None) -> Answer:
+def give_answer(  # noqa: PLR0913  all that a person says
+    estate: Estate, *, number: str, gate: str, who: str, granted: bool, key: Path | None, reason: str = ""
+) -> Answer:
     """Sign a person's answer to a gate and record it.
 
     Raises:
@@ -26,7 +28,8 @@ def give_answer(estate: Estate, *, number: str, gate: str, who: str, granted: bo
         if lab_of(estate) is None:
             raise UsageError("which key is yours?", not_done="nothing was signed", next_step="name it with --key FILE")
         key = lab_persons(estate) / Path(who).name
-    asked = answer_for(folder.plan(), run=folder.id, gate=gate, who=who, granted=granted, at=store.clock.now())
+    now = store.clock.now()
+    asked = answer_for(folder.plan(), run=folder.id, gate=gate, who=who, granted=granted, at=now, reason=reason)
     answer = sign_answer(asked, key=key, agent=ssh_agent())
     store.answer(folder, answer, approvers=approvers)
     return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -30,6 +30,7 @@ from ..plan.load import load_plan
 from ..plan.model import Plan
 from ..probes.steady import CheckedByUse, EstateChecks
 from ..reports import Seal, render_html
+from ..run.rules import is_break_glass
 from ..run.stop import Stop
 from ..store.folders import RunFolder
 from ..store.records import RecordFolder
@@ -206,7 +207,7 @@ class _DrillRun:
             trouble = error
         finally:
             desks.stop()
-            records.write("limitations", self._limitations())
+            records.write("limitations", [*self._limitations(), *broken_glass(runs.approvals())])
             records.write("approvals", self._approvals(runs))
             records.close()
         return self._judged(folder, identities, trouble)
@@ -350,6 +351,15 @@ class _DrillRun:
             folder=folder.path,
             trouble=trouble,
         )
+
+
+def broken_glass(approvals: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """Say of every consent that only the sealed key made whole that it shows no second person."""
+    for one in approvals:
+        persons = one.get("persons")
+        if isinstance(persons, list) and any(map(is_break_glass, persons)):
+            names = ", ".join(map(str, persons))
+            yield f"THE GLASS WAS BROKEN at {one.get('gate')} ({names}): this shows no consent of two persons"
 
 
 def _versions() -> dict[str, str]:

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..errors import Refused, UsageError
+from ..errors import JournalError, Refused, UsageError
 from ..run.model import Interruption, RunResult, RunState, StepRecord, StepState, StopOrder, TakenBack, Transition
+from ..run.rules import is_break_glass
 from ..run.service import require_no_stop
 from ..run.stop import Stop
 from .terminal import clean, emit_json, estate_option, json_option, say
@@ -126,7 +127,13 @@ def show(*, number: str, estate: Path, as_json: bool) -> int:
             not_done="nothing was shown",
             next_step=f"secondsite drill show {folder.number}",
         )
-    _show(store.steps(folder), as_json=as_json)
+    try:
+        result = store.steps(folder)
+    except JournalError:  # the error itself is told at the end, with its exit code
+        for step, state in store.told_by_records(folder).items():
+            say(f"{step}: {state}, as its record says; what became of it since is not known")
+        raise
+    _show(result, as_json=as_json)
     return 0
 
 
@@ -268,22 +275,36 @@ def _order_json(order: StopOrder) -> dict[str, object]:
     help="Your SSH key, or its public half if an agent holds it.",
     show_default="on a lab, the key that the lab made for NAME",
 )
+@click.option("--reason", default="", help="Why; needed to break the glass.")
 @estate_option
 @json_option
 def approve(  # noqa: PLR0913  as many as its options
-    *, number: str, gate: str, granted: bool | None, who: str, key: Path | None, estate: Path, as_json: bool
+    *,
+    number: str,
+    gate: str,
+    granted: bool | None,
+    who: str,
+    key: Path | None,
+    reason: str,
+    estate: Path,
+    as_json: bool,
 ) -> int:
     """Answer GATE of RUN, signed with your SSH key. The answer reaches a waiting run at once.
 
     It is bound to the run, its plan and the hosts that the gate is about, and holds for four hours. A gate named
     in-doubt:STEP#N asks whether that step happened: --yes it did, --no it did not.
+
+    When nobody else can be had, the key that lies sealed stands in for the second person: --as break-glass, with
+    --reason. That is printed in red wherever the run is shown, for good.
     """
     from .. import app  # noqa: PLC0415  as above
 
     if granted is None:
         raise UsageError("say --yes or --no", not_done="the gate was not answered")
     loaded = app.estate(estate)
-    given = app.give_answer(loaded, number=number, gate=gate, who=who, granted=granted, key=key)
+    given = app.give_answer(loaded, number=number, gate=gate, who=who, granted=granted, key=key, reason=reason)
+    if is_break_glass(who):
+        say(f"THE GLASS IS BROKEN at {gate} of {given.run}: {reason}", style="bold white on red")
     if as_json:
         emit_json({"run": given.run, "gate": gate, "who": who, "granted": granted, "expires": given.expires})
     else:
@@ -322,6 +343,9 @@ class Teller:
         told = transition.detail
         extra = told.get("error") or told.get("reasons") or told.get("no_standing_order") or ""
         style = "red" if transition.state.ended_badly else ""
+        by = told.get("by")
+        if isinstance(by, list) and any(map(is_break_glass, by)):
+            say(f"THE GLASS WAS BROKEN at {transition.step}: {', '.join(map(str, by))}", style="bold white on red")
         say(f"{transition.step}: {transition.state.value} {extra}".rstrip(), style=style)
         if transition.state in {StepState.WAITING, StepState.IN_DOUBT} and "gate" in told:
             say(f"  answer with: secondsite approve {transition.run} {told['gate']} --yes|--no --as NAME", style="bold")

@@ -15,14 +15,14 @@ from pathlib import Path
 from ..errors import UsageError
 from ..run.model import Answer
 from ..run.ports import NotSigned, Signed
-from ..run.rules import answer_statement
+from ..run.rules import BREAK_GLASS, answer_statement
 from .keys import make_key
 from .processes import plain, run_process, scrubbed_environment
 
 NAMESPACE = "approval@secondsite"
 LAB_DEPUTIES = ("lab-deputy-1", "lab-deputy-2")
-LAB_PERSONS = ("lab-approver-1", "lab-approver-2", *LAB_DEPUTIES)
-"""The lab's persons: approvers sit at headquarters, their deputies at the datacenters."""
+LAB_PERSONS = ("lab-approver-1", "lab-approver-2", *LAB_DEPUTIES, BREAK_GLASS)
+"""The lab's persons: approvers sit at headquarters, their deputies at the datacenters; the last is the sealed key."""
 LAB_LIMITATION = (
     "the lab made the keys of its approvers for itself: an approval here shows that one was asked for and checked, not"
     " that a person gave it"

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import JournalError, LockHeld, SecondsiteError
+from ..errors import JournalDamaged, JournalError, LockHeld, SecondsiteError
 from .model import Attempt, AttemptKey, Json, Note, NoteKind, StepResult
 from .perform import store_lost
 from .rules import result_body, result_from
@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS secondsite_notes (
     UNIQUE (run, kind, name))
 """
 _IN_DOUBT = {"in_doubt": True}
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 _effects: dict[str, Callable[[], StepResult]] = {}
 """The effects this process is about to bring about, by the name of their attempt."""
@@ -65,6 +66,8 @@ class Notebook:
             for pragma in _PRAGMAS:
                 self._db.execute(f"PRAGMA {pragma}")
             self._db.execute(_NOTES)
+            if (found := self._db.execute("PRAGMA quick_check(1)").fetchone()) != ("ok",):
+                raise damaged(str(found[0]) if found else "it can't be checked")
             self._path, self._inode = path, path.stat().st_ino
 
     def note(self, run: str, kind: NoteKind, name: str, body: Json) -> bool:
@@ -244,6 +247,22 @@ def _hold(path: Path) -> int:
     return held
 
 
+def _lost(error: Exception) -> JournalError:
+    """Tell a file that is damaged from a disk that is full or gone."""
+    cause = getattr(error, "orig", error)
+    code = getattr(cause, "sqlite_errorcode", None)
+    return damaged(str(cause)) if code in _DAMAGED else store_lost(error)
+
+
+def damaged(what: str) -> JournalDamaged:
+    """Return the error of a store whose file can't be believed: nothing is read from it, and nothing written."""
+    return JournalDamaged(
+        f"the store of this engine is damaged: {what}",
+        not_done="nothing was performed, and nothing was taken back",
+        next_step="restore the state directory from its copy; secondsite runs show RUN reads the records beside it",
+    )
+
+
 @contextlib.contextmanager
 def _store_errors() -> Iterator[None]:
     """Turn whatever the store throws into the one error that ends the process without a word about the step."""
@@ -252,6 +271,6 @@ def _store_errors() -> Iterator[None]:
     except (SecondsiteError, JournalError):
         raise
     except (sqlite3.Error, OSError) as error:
-        raise store_lost(error) from error
+        raise _lost(error) from error
     except Exception as error:  # whatever DBOS raises, the journal did not do what it must
-        raise store_lost(error) from error
+        raise _lost(error) from error

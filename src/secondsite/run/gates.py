@@ -20,6 +20,8 @@ class OpenGate:
     step: Step
     persons: int
     opened_at: dt.datetime
+    seen_at: float | None = None
+    """On the monotonic clock, if this process opened it: what a stepped clock can't bend."""
 
 
 class GateKeeper:
@@ -39,10 +41,12 @@ class GateKeeper:
         """Open a gate, or take up one that was opened before; its waiting time counts from the first opening."""
         now = self._clock.now()
         body = {"opened_at": now.isoformat(), "persons": persons, "step": step.name}
+        seen_at: float | None = self._clock.monotonic()
         if not self._journal.note(self._run, NoteKind.GATE_OPENED, name, body):
+            seen_at = None
             earlier = _only(self._journal.notes(self._run), NoteKind.GATE_OPENED, name)
             now = dt.datetime.fromisoformat(str(earlier.body["opened_at"]))
-        self.open[name] = OpenGate(name=name, step=step, persons=persons, opened_at=now)
+        self.open[name] = OpenGate(name=name, step=step, persons=persons, opened_at=now, seen_at=seen_at)
         return self.open[name]
 
     def consult_standing_order(self, gate: OpenGate) -> Consent | tuple[str, ...]:
@@ -76,11 +80,21 @@ class GateKeeper:
                 yield gate, self._close(gate, granted=granted, by=_who(answers, granted=granted))
 
     def _close(self, gate: OpenGate, *, granted: bool, by: tuple[str, ...], standing_order: str = "") -> Consent:
-        waited = (self._clock.now() - gate.opened_at) // dt.timedelta(milliseconds=1)
-        body = {"granted": granted, "by": list(by), "standing_order": standing_order, "waited_ms": waited}
+        body = {
+            "granted": granted,
+            "by": list(by),
+            "standing_order": standing_order,
+            "waited_ms": self._waited_ms(gate),
+        }
         self._journal.note(self._run, NoteKind.GATE_CLOSED, gate.name, body)
         del self.open[gate.name]
         return consent_from(body)
+
+    def _waited_ms(self, gate: OpenGate) -> int:
+        """Return how long a gate waited: by the monotonic clock where one process saw all of it; never less than 0."""
+        if gate.seen_at is not None:
+            return int((self._clock.monotonic() - gate.seen_at) * 1000)
+        return max(0, (self._clock.now() - gate.opened_at) // dt.timedelta(milliseconds=1))
 
 
 def _who(answers: Sequence[HeardAnswer], *, granted: bool) -> tuple[str, ...]:

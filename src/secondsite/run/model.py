@@ -119,6 +119,7 @@ class Answer:
     """A named person's word on one gate of one run of one plan, for the hosts named in ``targets``, until ``expires``.
 
     ``signature`` is over all the rest, in OpenSSH's format (PROTOCOL.sshsig). Instants are ISO 8601 with an offset.
+    ``reason`` may be given by anybody; who breaks the glass has to.
     """
 
     run: str
@@ -130,6 +131,7 @@ class Answer:
     at: str
     expires: str
     signature: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

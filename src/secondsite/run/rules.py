@@ -28,6 +28,8 @@ _CLOCKS_DIFFER = dt.timedelta(minutes=5)
 _DOUBT = "in-doubt:"
 DRIFT = "drift:"
 ENGINE = "engine:"
+BREAK_GLASS = "break-glass"
+"""The name of a key that lies sealed: with it one person can do what takes two, and everybody sees it."""
 
 
 def fold(plan: Plan, attempts: Sequence[Attempt], notes: Sequence[Note]) -> Mapping[str, StepRecord]:
@@ -161,6 +163,11 @@ def targets_of(plan: Plan, gate: str) -> tuple[str, ...]:
     return tuple(sorted({host for step in plan.steps if step.name in reached for host in step.hosts}))
 
 
+def is_break_glass(who: object) -> bool:
+    """Say whether this is the name under which the sealed key signs."""
+    return str(who).strip().casefold() == BREAK_GLASS
+
+
 def effect_in(body: Json) -> Effect:
     """Return the effect a note speaks of; an unreadable word is unknown, and unknown never passes."""
     word = body.get("effect")
@@ -190,6 +197,8 @@ def reasons_not_to_accept(
         yield f"the answer is for plan {answer.plan_digest[:12]}, this run's is {plan.digest[:12]}"
     if not answer.who.strip():
         yield "the answer does not say whose it is"
+    if is_break_glass(answer.who) and answer.granted and not answer.reason.strip():
+        yield f"{BREAK_GLASS} is used with a reason"
     wanted = targets_of(plan, answer.gate)
     if answer.targets != wanted:
         yield f"the answer is for {_listed(answer.targets)}, this gate is about {_listed(wanted)}"
@@ -238,6 +247,7 @@ def answer_body(answer: Answer) -> Json:
         "at": answer.at,
         "expires": answer.expires,
         "signature": answer.signature,
+        **({"reason": answer.reason} if answer.reason else {}),
     }
 
 
@@ -253,6 +263,7 @@ def answer_from(body: Json) -> Answer:
         at=str(body.get("at", "")),
         expires=str(body.get("expires", "")),
         signature=str(body.get("signature", "")),
+        reason=str(body.get("reason", "")),
     )
 
 
@@ -348,11 +359,19 @@ def ended_state(plan: Plan, records: Mapping[str, StepRecord]) -> RunState:
 def remarks_in(notes: Sequence[Note]) -> tuple[str, ...]:
     """Say what nobody may overlook who reads of this run: what persons let pass that rules would have refused."""
     told = []
+    reasons = {
+        str(note.body.get("gate")): note.body.get("reason")
+        for note in notes
+        if note.kind is NoteKind.ANSWER and is_break_glass(note.body.get("who"))
+    }
     for note in notes:
+        by = [str(who) for who in _list(note.body.get("by"))]
+        if note.kind is NoteKind.GATE_CLOSED and note.body.get("granted") and any(map(is_break_glass, by)):
+            persons = ", ".join(who for who in by if not is_break_glass(who)) or "nobody else"
+            told.append(f"THE GLASS WAS BROKEN at {note.name}, with {persons}: {reasons.get(note.name)}")
         if note.kind is NoteKind.GATE_CLOSED and note.name.startswith((DRIFT, ENGINE)) and note.body.get("granted"):
-            by = ", ".join(str(who) for who in _list(note.body.get("by")))
             what = "; ".join(str(line) for line in _list(note.body.get("what")))
-            told.append(f"{by} consented to go on although {what}")
+            told.append(f"{', '.join(by)} consented to go on although {what}")
         if note.kind is NoteKind.OVERRIDE:
             told.append(
                 f"{note.body.get('who')} overrode {note.name} ({note.body.get('why')}): {note.body.get('reason')}"

@@ -168,7 +168,15 @@ def open_gates(notes: Sequence[Note]) -> tuple[str, ...]:
 
 
 def answer_for(  # noqa: PLR0913  all of it is what the person signs
-    plan: Plan, *, run: str, gate: str, who: str, granted: bool, at: dt.datetime, lasts: dt.timedelta = APPROVAL_LASTS
+    plan: Plan,
+    *,
+    run: str,
+    gate: str,
+    who: str,
+    granted: bool,
+    at: dt.datetime,
+    lasts: dt.timedelta = APPROVAL_LASTS,
+    reason: str = "",
 ) -> Answer:
     """Return the answer that this person would have to sign."""
     return Answer(
@@ -180,6 +188,7 @@ def answer_for(  # noqa: PLR0913  all of it is what the person signs
         granted=granted,
         at=at.isoformat(),
         expires=(at + lasts).isoformat(),
+        reason=reason,
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..checks.readiness import Override
-from ..errors import JournalError, Refused, SecondsiteError, UsageError
+from ..errors import JournalDamaged, JournalError, Refused, SecondsiteError, UsageError
 from ..estate.model import Estate
 from ..plan.differences import Present, places_of
 from ..plan.load import load_plan
@@ -35,7 +35,7 @@ from ..run.service import abort_run, answer_gate, finish_abort, open_gates, requ
 from ..run.stop import Stop
 from .folders import Folders, RunFolder
 from .lock import RunLock
-from .steps import StepRecorder, durations
+from .steps import StepRecorder, durations, told_by
 from .stops import StopFile
 
 JOURNAL_NAME = "journal.sqlite"
@@ -226,7 +226,8 @@ class RunStore:
         if book is None or not any(note.kind is NoteKind.BEGUN for note in book.notes(folder.id)):
             return RunSummary(folder=folder, state=None, drill=self._drill_of(folder))
         state, notes = self._state_of(folder, book)
-        return RunSummary(folder=folder, state=state, gates=open_gates(notes))
+        waits = state in {RunState.OPEN, RunState.INTERRUPTED}
+        return RunSummary(folder=folder, state=state, gates=open_gates(notes) if waits else ())
 
     def _drill_of(self, folder: RunFolder) -> str:
         if folder.has_plan():
@@ -250,7 +251,7 @@ class RunStore:
         if not (self.state / JOURNAL_NAME).exists():
             yield None
             return
-        with contextlib.closing(Notebook(self.state / JOURNAL_NAME)) as book:
+        with self.damage_told(), contextlib.closing(Notebook(self.state / JOURNAL_NAME)) as book:
             yield book
 
     @contextlib.contextmanager
@@ -262,11 +263,33 @@ class RunStore:
 
     def lost(self) -> JournalError:
         """Return the error that says the journal is gone."""
-        return JournalError(
-            f"{self.state / JOURNAL_NAME} is gone though runs were begun here",
-            not_done="nothing was performed, and nothing was taken back",
-            next_step="restore the state directory from its copy; what the runs did can be read in their records",
+        return self._with_records(
+            JournalError(
+                f"{self.state / JOURNAL_NAME} is gone though runs were begun here",
+                not_done="nothing was performed, and nothing was taken back",
+                next_step="restore the state directory from its copy; what the runs did can be read in their records",
+            )
         )
+
+    @contextlib.contextmanager
+    def damage_told(self) -> Iterator[None]:
+        """Add to the error of a damaged journal what the records outside it show of the last run."""
+        try:
+            yield
+        except JournalDamaged as error:
+            raise self._with_records(error) from error
+
+    def told_by_records(self, folder: RunFolder) -> Mapping[str, str]:
+        """Return where each step of a run stood when its record was last written."""
+        return told_by(folder.records)
+
+    def _with_records(self, error: JournalError) -> JournalError:
+        last = next((folder for folder in reversed(self.folders.all()) if folder.has_plan()), None)
+        if last is None:
+            return error
+        told = ", ".join(f"{step} {state}" for step, state in self.told_by_records(last).items())
+        what = f"{error.what}. The records outside it show of {last.id}: {told or 'no step'}"
+        return type(error)(what, not_done=error.not_done, next_step=error.next_step)
 
 
 class Session:
@@ -329,5 +352,6 @@ class Session:
     def _opened(self) -> DurableJournal:
         if self._journal is None:
             executor = f"{os.getpid()}-{secrets.token_hex(8)}"
-            self._journal = DurableJournal(self._store.state / JOURNAL_NAME, executor=executor)
+            with self._store.damage_told():
+                self._journal = DurableJournal(self._store.state / JOURNAL_NAME, executor=executor)
         return self._journal

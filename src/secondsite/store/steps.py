@@ -42,6 +42,14 @@ class StepRecorder:
             raise store_lost(error) from error
 
 
+def told_by(records: Path) -> Mapping[str, str]:
+    """Return the last state that each step's record tells: what is known of a run when its journal is not."""
+    last: dict[str, str] = {}
+    for line in _lines(records / FILE_NAME):
+        last[str(line.get("step"))] = str(line.get("state"))
+    return last
+
+
 def durations(folders: Sequence[Path]) -> Mapping[str, dt.timedelta]:
     """Return how long each step took, the median over earlier runs' record folders."""
     taken: dict[str, list[float]] = {}

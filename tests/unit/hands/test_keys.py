@@ -8,7 +8,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import SSHCertificate, SSHCertificateType, load_ssh_public_identity
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    SSHCertificate,
+    SSHCertificateType,
+    load_ssh_public_identity,
+)
 from tests.unit.hands.hosts import DATABASE, POISON, VAULT, WEB, host
 
 from secondsite.errors import ConfigError, UsageError
@@ -157,3 +163,19 @@ def test_keys_that_are_renewed_are_revoked_and_only_at_their_site(tmp_path: Path
     assert made.identity("vault").read_bytes() == elsewhere
     again = made.renew("dc1", now=NOW)
     assert made.revoked() == (*gone, *again)
+
+
+def test_what_one_estate_signs_opens_nothing_of_another_whose_hosts_have_the_same_names(tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "production").mkdir()
+    lab, production = trust(tmp_path / "lab"), trust(tmp_path / "production")
+    lab.adopt(pins(tmp_path / "lab"), now=NOW)
+    production.adopt(pins(tmp_path / "production"), now=NOW)
+
+    for site in lab.sites:
+        for user in ("ops", "runner"):
+            mine = certificate(lab.identity(site, user).with_name(f"{site}-cert.pub")).signature_key()
+            signer = mine.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+            assert signer.split()[:2] == lab.authority(site).split()[:2]
+            assert signer.split()[:2] != production.authority(site).split()[:2]
+    assert set(lab.pins.read_text().splitlines()).isdisjoint(production.pins.read_text().splitlines())

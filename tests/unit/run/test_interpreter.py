@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import random
 import threading
@@ -210,6 +211,52 @@ def test_without_a_standing_order_the_run_waits_and_the_waiting_is_measured() ->
     assert (consent.by, consent.standing_order, consent.waited_ms) == (("ana", "bo"), "", 42_000)
 
 
+@pytest.mark.parametrize("stepped", [-dt.timedelta(days=400), -dt.timedelta(hours=1), dt.timedelta(hours=1)])
+def test_a_clock_that_is_stepped_while_a_run_waits_bends_neither_its_waiting_nor_its_gates(
+    stepped: dt.timedelta,
+) -> None:
+    engine = engine_for(example_plan(GATED, TWO))
+    engine.orders = OrdersFor()
+
+    def step_the_clock_and_answer(transition: Transition, /) -> None:
+        if transition.state is StepState.WAITING:
+            engine.clock.sleep(42)
+            engine.clock.began += stepped
+            say(engine, "one", "ana")
+            say(engine, "one", "bo")
+
+    result = engine.drive(observers=(step_the_clock_and_answer,))
+
+    assert (result.state, engine.world.asked) == (RunState.DONE, ["one", "two"])
+    consent = result.steps["one"].consent
+    assert consent is not None
+    assert (consent.by, consent.waited_ms) == (("ana", "bo"), 42_000)
+
+
+@pytest.mark.parametrize("stepped", [-dt.timedelta(days=2), dt.timedelta(days=2)])
+def test_a_clock_that_was_stepped_over_a_restart_lets_no_earlier_word_count_and_none_begin_early(
+    stepped: dt.timedelta,
+) -> None:
+    engine = waiting_engine()
+    say(engine, "one", "ana")
+    engine.clock.began += stepped
+    stop = Stop()
+
+    def give_up(transition: Transition, /) -> None:
+        if "answer_refused" in transition.detail:
+            stop.ask(exit_code=130)
+
+    halted = engine.drive(stop, observers=(give_up,))
+    assert (halted.state, engine.world.asked) == (RunState.INTERRUPTED, [])
+    say(engine, "one", "bo")
+    say(engine, "one", "cy")
+    ended = engine.drive()
+    consent = ended.steps["one"].consent
+    assert consent is not None
+    assert (ended.state, consent.by) == (RunState.DONE, ("bo", "cy"))
+    assert consent.waited_ms >= 0
+
+
 def waiting_engine() -> SimulatedEngine:
     """Return an engine that was stopped while its gate waits."""
     engine = engine_for(example_plan(GATED))
@@ -304,6 +351,43 @@ def test_an_answer_that_expired_before_the_run_went_on_counts_no_more() -> None:
 
     assert engine.drive(stop, observers=(watch,)).state is RunState.INTERRUPTED
     assert "expired" in str(refused)
+    assert engine.world.asked == []
+
+
+def break_glass(engine: SimulatedEngine, reason: str) -> None:
+    word = replace(word_of(engine, "one", "break-glass"), reason=reason)
+    hear(engine, sign_in_simulation(word))
+
+
+def test_with_the_sealed_key_and_a_reason_one_person_does_what_takes_two_and_everybody_sees_it() -> None:
+    engine = waiting_engine()
+    say(engine, "one", "ana")
+    with pytest.raises(Refused, match="break-glass is used with a reason"):
+        break_glass(engine, " ")
+    break_glass(engine, "nobody else answers")
+
+    result = engine.drive()
+
+    assert result.state is RunState.DONE
+    assert result.remarks == ("THE GLASS WAS BROKEN at one, with ana: nobody else answers",)
+    consent = result.steps["one"].consent
+    assert consent is not None
+    assert consent.by == ("ana", "break-glass")
+
+
+def test_the_sealed_key_alone_opens_nothing_and_its_reason_is_signed() -> None:
+    engine = waiting_engine()
+    break_glass(engine, "nobody answers")
+    signed = sign_in_simulation(replace(word_of(engine, "one", "break-glass"), reason="a drill"))
+    with pytest.raises(Refused, match="did not sign"):
+        hear(engine, replace(signed, reason="another"))
+    stop = Stop()
+
+    def give_up(transition: Transition, /) -> None:
+        if transition.state is StepState.WAITING:
+            stop.ask(exit_code=130)
+
+    assert engine.drive(stop, observers=(give_up,)).state is RunState.INTERRUPTED
     assert engine.world.asked == []
 
 
