@@ -169,7 +169,7 @@ def _switch_off(estate: Estate, plan: PlanBuilder, host: HostName) -> None:
         guards=(guard("site-lost", on=("detect",)),),
         probe=call("outlet-off", site=plan.origin, host=host),
         repeatable=True,
-        undo=call("power-on", site=plan.origin, host=host),
+        undo=call("power-on-unless-promoted", site=plan.origin, host=host),
         timeout=seconds(40),
         by_hand=outlet_by_hand(estate.fencing_of(plan.origin), host=host, action="off"),
     )

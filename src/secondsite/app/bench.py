@@ -208,7 +208,7 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
         by_hand.registry(),
         fencing.Steps(fences=fences).registry(),
         workload_actions.Steps(adapters=adapters).registry(),
-        fence_registry(estate, carriers=carriers, adapters=adapters),
+        fence_registry(estate, carriers=carriers, outlets=outlets, adapters=adapters),
         probe_actions.Steps(estate=estate, hands=runner, clock=clock).registry(),
         controllers.Steps(hands=hands).registry(),
         Machines(estate=estate, hands=runner, path=state / "machines.json").registry(),

@@ -1,4 +1,4 @@
-"""Let a fenced site through again, unless what it held is held elsewhere by now."""
+"""Take a fence back, unless what the site held is held elsewhere by now."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..hands.isolation import CarrierFilter
 from ..plan.rules import reasons_not_to_lift
 from ..run.functions import ActionFrom, word, words
 from ..run.model import Json
-from ..run.ports import Outcome, Registry, StepContext
+from ..run.ports import Fence, Outcome, Registry, StepContext
 from ..workloads.ports import WorkloadAdapter
 
 
@@ -29,15 +29,24 @@ def reasons_at_the_quorum(
 
 
 def fence_registry(
-    estate: Estate, *, carriers: CarrierFilter, adapters: Mapping[WorkloadName, WorkloadAdapter]
+    estate: Estate, *, carriers: CarrierFilter, outlets: Fence, adapters: Mapping[WorkloadName, WorkloadAdapter]
 ) -> Registry:
-    """Return the action that takes an isolation back."""
+    """Return the actions that take an isolation back, and an outlet that was switched off."""
 
-    def lift(arguments: Json, _context: StepContext) -> Outcome:
+    def require_nobody_else(arguments: Json) -> None:
         reasons = reasons_at_the_quorum(estate, adapters, SiteName(word(arguments, "site")))
         if reasons:
             raise Refused(*reasons, next_step="secondsite run failback brings operations home and lifts it then")
+
+    def lift(arguments: Json, _context: StepContext) -> Outcome:
+        require_nobody_else(arguments)
         carriers.lift(word(arguments, "carrier"), [IPv4Network(one) for one in words(arguments, "networks")])
         return Outcome(changed=True)
 
-    return Registry(actions={"lift-unless-promoted": ActionFrom(lift)}, probes={})
+    def switch_on(arguments: Json, _context: StepContext) -> Outcome:
+        require_nobody_else(arguments)
+        outlets.open(arguments)
+        return Outcome(changed=True)
+
+    actions = {"lift-unless-promoted": ActionFrom(lift), "power-on-unless-promoted": ActionFrom(switch_on)}
+    return Registry(actions=actions, probes={})

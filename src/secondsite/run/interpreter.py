@@ -262,7 +262,7 @@ class Interpreter:
             begun = clock.monotonic()
             self._inbox.put(lambda: self._intended(step, begun))
             if step.destroys and (no := perform.unless_impostors(self._kit.registry.challenge, step.hosts)):
-                return no
+                return perform.passed_over(no) if arguments.get("another_may_confirm") is True else no
             return perform.perform(action, arguments, key=key.effect, context=self._context(step, key.attempt))
 
         try:

@@ -50,6 +50,11 @@ def unless_impostors(challenge: Challenge | None, hosts: Sequence[str]) -> StepR
     return _strange(*reasons) if reasons else None
 
 
+def passed_over(refused: StepResult) -> StepResult:
+    """Return the result of a step that touched nothing and that another may stand in for: what was found is trouble."""
+    return StepResult(state=StepState.DONE, changed=False, detail={"trouble": refused.error})
+
+
 def _strange(*reasons: str) -> StepResult:
     next_step = "see which machine it is; when it is the right one after all: secondsite run provision"
     return failed(Refused(*reasons, next_step=next_step), effect=Effect.NONE)

@@ -68,6 +68,18 @@ def test_a_resumed_step_asks_again() -> None:
     assert engine.world.effects == []
 
 
+def test_where_another_kind_of_fence_may_confirm_a_carrier_that_is_not_itself_is_passed_over_untouched() -> None:
+    engine = engine_for(impostors=frozenset({"db-dc1"}))
+    isolate = replace(WIPE, name="wipe", call=call("act", another_may_confirm=True))
+    engine.plan = example_plan(isolate, AFTER)
+
+    result = engine.drive()
+
+    assert result.state is RunState.DONE
+    assert result.facts["wipe"] == {"trouble": "db-dc1: it is another machine"}
+    assert engine.world.asked == ["after"]
+
+
 def drive_with(challenge: Challenge | None) -> tuple[RunResult, SimulatedEngine]:
     engine = engine_for()
     kit = Kit(
