@@ -26,7 +26,7 @@ from ..lab.netns import enter_control
 from ..lab.packages import missing_system_packages
 from ..store.clock import SystemClock
 from .bench import PROJECT, approvers_of, bootstrap_for, lab_of, safe_of, state_path
-from .power import trouble_with_logins
+from .power import trouble_with_endpoints
 from .provision import PYINFRA
 
 _PROGRAMS = {"ssh": "openssh-client", "ssh-keygen": "openssh-client", "prlimit": "util-linux"}
@@ -64,7 +64,7 @@ def examine(estate: Estate) -> DoctorEnd:
         trouble_with_key=_trouble_with_key(bootstrap),
         trouble_with_approvers=approvers_of(estate).trouble(),
         trouble_with_lab=trouble_with_lab,
-        trouble_with_power=_trouble_with_power(estate, lab, safe),
+        trouble_with_power=None if trouble_with_lab else _trouble_with_power(estate, lab, safe),
     )
     told = () if trouble_with_lab else _visits(estate, safe, bootstrap, clock, secrets=controller.trouble_with_secrets)
     symptoms = (*about_controller(controller), *_about_hosts(estate, told, controller), *about_estate(estate))
@@ -125,10 +125,10 @@ def _trouble_with_secrets(safe: Safe) -> str:
 
 
 def _trouble_with_power(estate: Estate, lab: LabSettings | None, safe: Safe) -> str | None:
-    """Say why a power endpoint could not be used; None where none is declared. A lab seals the logins by itself."""
+    """Say why a power endpoint can't be used; None where none is declared."""
     if all(one.power is None for one in estate.fencing.values()):
         return None
-    return "" if lab is not None else trouble_with_logins(estate, safe)
+    return trouble_with_endpoints(estate, lab=lab, safe=safe, state=state_path(estate))
 
 
 def _trouble_with_key(bootstrap: Bootstrap) -> str:

@@ -155,6 +155,17 @@ class OutletFence:
         """Say whether the outlet reads on; what is not known raises."""
         return not self.is_closed(arguments)
 
+    def trouble_with(self, site: SiteName) -> str:
+        """Say why a site's endpoint could not be used now: no agent, no login, no answer. Nothing is switched."""
+        first = next(iter(self._power(site).outlets))
+        try:
+            ended = self._told(site, first, "monitor", within_s=_READ_WITHIN_S)
+        except (UsageError, ConfigError) as error:
+            return error.what
+        if ended.exit_code is None:
+            return f"no answer in {_READ_WITHIN_S:.0f} s"
+        return "" if ended.exit_code == 0 else self._said(ended, site)
+
     def _switch(self, arguments: Json, action: str) -> None:
         site, host = self._meant(arguments)
         by_hand = f"look at {self._power(site).address} itself: is the outlet of {host} {action}?"

@@ -61,6 +61,14 @@ def test_an_outlet_reads_what_the_exit_code_says(
     assert ("why" in read) == (state == "unknown")
 
 
+@pytest.mark.parametrize(("script", "trouble"), [("exit 0", ""), ("exit 2", "exit code 2"), ("exit 1", "exit code 1")])
+def test_an_endpoint_is_fit_for_use_when_its_agent_says_so(
+    fence_with: Callable[..., OutletFence], tmp_path: Path, script: str, trouble: str
+) -> None:
+    assert fence_with(script).trouble_with(SiteName("dc1")).startswith(trouble)
+    assert (tmp_path / "told").read_text().startswith("action=monitor\n")
+
+
 def test_a_host_that_answers_is_named_beside_its_outlet(fence_with: Callable[..., OutletFence]) -> None:
     assert fence_with("exit 2", answering=True).read_back(DB)["answers"] == {"db-dc1": True}
 

@@ -60,8 +60,8 @@ def about_controller(facts: ControllerFacts) -> Iterator[Symptom]:
     consent = facts.trouble_with_approvers
     yield _here("approvers", not consent, consent or "two persons could consent, each with their own key", fix)
     if facts.trouble_with_power is not None:
-        fix = "seal the login at it: docs/how-to/fence-by-power.md"
-        saw = facts.trouble_with_power or "the logins at the power endpoints can be opened here"
+        fix = "install its agent, seal its login, or mend the way to it: docs/how-to/fence-by-power.md"
+        saw = facts.trouble_with_power or "every power endpoint answers its agent here"
         yield _here("power", not facts.trouble_with_power, saw, fix)
     if facts.trouble_with_lab is not None:
         yield _here(
