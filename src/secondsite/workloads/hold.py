@@ -10,6 +10,7 @@ from ..run.ports import Hands
 _TABLE = "secondsite_hold"
 _NFT = ("sudo", "-n", "nft")
 _TIMEOUT = dt.timedelta(seconds=5)
+_AT_MOST = "15m"
 
 
 class ReplicationHold:
@@ -20,14 +21,19 @@ class ReplicationHold:
         self._hands = hands
 
     def hold(self, node: str, *, port: int) -> None:
-        """Let nothing from that port arrive at the node, from now on. One transaction; harmless when repeated."""
+        """Let nothing from that port arrive at the node, from now on. One transaction; harmless when repeated.
+
+        A drill that was killed lets nobody go: then the node's kernel does, after a quarter of an hour.
+        """
         rules = (
             f"table inet {_TABLE} {{}}\n"
             f"delete table inet {_TABLE}\n"
-            f"table inet {_TABLE} {{ chain hold {{\n"
+            f"table inet {_TABLE} {{\n"
+            f" set held {{ type inet_service; flags timeout; elements = {{ {port} timeout {_AT_MOST} }} }}\n"
+            " chain hold {\n"
             "  type filter hook prerouting priority raw; policy accept;\n"
-            f"  tcp sport {port} drop\n"
-            "}\n}\n"
+            "  tcp sport @held drop\n"
+            " }\n}\n"
         )
         self._hands.run(node, [*_NFT, "-f", "-"], stdin=rules, timeout=_TIMEOUT)
 
