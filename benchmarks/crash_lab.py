@@ -262,6 +262,7 @@ class Lab:
             self.references = {name: Reference(**one) for name, one in told.items()}
         if not self.references:
             with self.alone():
+                self.secondsite("lab", "down", accept=(0, 3))
                 self.secondsite("lab", "up")
                 self.secondsite("run", "provision")
                 self.secondsite("lab", "save", self.save_name("failover"))
