@@ -80,6 +80,9 @@ def test_ctrl_c_keeps_the_record_and_restores_the_wires(whole: Estate, event: st
     assert whole.on("db-dc1", "hostname").strip() == "db-dc1"
     status = whole.secondsite("lab", "status", "--json")
     assert '"faults": []' in status.stdout, status.stdout
+    runs = json.loads(whole.secondsite("runs", "list", "--json").stdout)["runs"]
+    left_open = [one for one in runs if one["state"] in ("open", "interrupted")]
+    assert not left_open or ended.result["cleanup"] == "left", "a run that answered a fault taken back is given up"
 
 
 @pytest.mark.nightly

@@ -212,6 +212,19 @@ class _DrillRun:
             records.close()
         return self._judged(folder, identities, trouble)
 
+    def _give_up_runs(self) -> None:
+        """End what was left in the middle, now that what it answered was taken back: nobody may go on with it.
+
+        While a site is still isolated, or nobody knows, the run is left to whoever looks: it may be the way forward.
+        """
+        try:
+            if not left_open(self.store) or DrillIsolation(bench=self.bench).in_force():
+                return
+        except SecondsiteError:
+            return
+        for begun in left_open(self.store):
+            self.session.give_up(begun, who="the drill that began it and ended early")
+
     def _stopped(self) -> Refused:
         order = self.store.stops.order()
         who = f"{order}: the drill was stopped" if order else "a person or a signal stopped the drill"
@@ -329,6 +342,7 @@ class _DrillRun:
         return next((one for one in orders if (one.runbook, one.origin, one.target) == asked), None)
 
     def _judged(self, folder: RunFolder, identities: list[Identity], trouble: SecondsiteError | None) -> DrillEnd:
+        self._give_up_runs()
         shutil.copytree(self.estate.directory, folder.path / "estate", dirs_exist_ok=True)
         files = {name: (folder.records / name).read_bytes() for name in FILES if (folder.records / name).exists()}
         result = recompute(read_records(files))
