@@ -28,6 +28,7 @@ from pathlib import Path
 AGAIN = re.compile(r"\btype (it|all of it) again\b", re.IGNORECASE)
 TRIES, PAUSE_S, COMMAND_TIMEOUT_S = 4, 10.0, 240.0
 UNUSABLE, STOPPED = 2, 3
+STANDARD_OUTPUT = Path("-")
 _STEP = re.compile(r"### (\d+)\. (.+)")
 _TYPE = re.compile(r"\*\*(\d+)\.(\d+)\*\* On (\S+) as (\S+), type:")
 _DIGEST = re.compile(r"Plan digest `([0-9a-f]{64})`")
@@ -193,6 +194,7 @@ class Walk:
                         self._stopping.set()
                         stopped.append(error)
         if stopped or open_:
+            self._note("stopped", why=[str(one) for one in stopped])
             raise Stopped("; ".join(map(str, stopped)) or f"nothing leads to the steps {sorted(open_)}")
 
     def _do(self, step: Step) -> None:
@@ -243,7 +245,9 @@ class Walk:
         line = {"event": event, "t": time.monotonic(), **words}
         with self._writing:
             print(_for_people(line), file=sys.stderr, flush=True)
-            if self.log is not None:
+            if self.log == STANDARD_OUTPUT:
+                print(json.dumps(line), flush=True)
+            elif self.log is not None:
                 with self.log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
 
@@ -259,7 +263,7 @@ def _words() -> argparse.Namespace:
     words.add_argument("--ssh-config", type=Path, required=True)
     words.add_argument("--consent", action="append", default=[], metavar="NAME", help="who consents, on paper")
     words.add_argument("--through", type=shlex.split, default=[], help="what ssh is started by")
-    words.add_argument("--log", type=Path, help="append what happened, as JSON Lines")
+    words.add_argument("--log", type=Path, help="append what happened, as JSON Lines; - is standard output")
     return words.parse_args()
 
 

@@ -36,6 +36,7 @@ from ..store.folders import RunFolder
 from ..store.records import RecordFolder
 from ..store.runs import RunStore, Session
 from .bench import CHECKS, PROJECT, RUNBOOKS, SCENARIOS, Bench, checks_environment, lab_of, open_bench, run_store
+from .by_hand import RunsByHand
 from .desks import Desks, desks_of
 from .instruments import DrillIsolation, Instruments
 from .persons import LabPersons
@@ -177,23 +178,14 @@ class _DrillRun:
         self._connected()
         if self.is_directed and not self.scenario.endured and self._serving_site() == self.scenario.target:
             self.scenario = replace(self.scenario, begins_at=self.scenario.target)
-        if self.scenario.runbook and self.scenario.consent_at is None:
+        if self.scenario.may_use_an_order:
             sign_standing_orders(self.bench, self.scenario, plan_for=self._plan, view=self.view)
         identities = signing_identities(self.bench)
         folder = self.session.new_folder(self.scenario.name)
         records = RecordFolder(folder.records)
         records.touch(*_KINDS)
         instruments, desks = self._instruments(records), self._desks()
-        runs = DrillRuns(
-            bench=self.bench,
-            session=self.session,
-            plan_for=self._plan,
-            records=records,
-            plans=folder.path / "plans",
-            view=self.view,
-            desks=desks,
-            by_persons=self.scenario.consent_at is not None,
-        )
+        runs = self._runs(folder, records, desks)
         trouble: SecondsiteError | None = None
         self._began = read_processor_time()
         try:
@@ -207,7 +199,8 @@ class _DrillRun:
             trouble = error
         finally:
             desks.stop()
-            records.write("limitations", [*self._limitations(), *broken_glass(runs.approvals())])
+            by_persons = broken_glass(runs.approvals())
+            records.write("limitations", [*runs.limitations(), *self._limitations(), *by_persons])
             records.write("approvals", self._approvals(runs))
             records.close()
         return self._judged(folder, identities, trouble)
@@ -224,6 +217,21 @@ class _DrillRun:
             return
         for begun in left_open(self.store):
             self.session.give_up(begun, who="the drill that began it and ended early")
+
+    def _runs(self, folder: RunFolder, records: RecordFolder, desks: Desks) -> DrillRuns | RunsByHand:
+        engine = DrillRuns(
+            bench=self.bench,
+            session=self.session,
+            plan_for=self._plan,
+            records=records,
+            plans=folder.path / "plans",
+            view=self.view,
+            desks=desks,
+            by_persons=self.scenario.consent_at is not None,
+        )
+        if not self.scenario.by_hand:
+            return engine
+        return RunsByHand(runbook=self.scenario.runbook, engine=engine)
 
     def _stopped(self) -> Refused:
         order = self.store.stops.order()
@@ -269,7 +277,9 @@ class _DrillRun:
             leads.add(next((site for site, host in members.items() if host == leader), None))
         return leads.pop() if len(leads) == 1 else None
 
-    def _conduct(self, folder: RunFolder, records: RecordFolder, instruments: Instruments, runs: DrillRuns) -> None:
+    def _conduct(
+        self, folder: RunFolder, records: RecordFolder, instruments: Instruments, runs: DrillRuns | RunsByHand
+    ) -> None:
         kit = DrillKit(
             clock=self.bench.clock,
             injector=self._injector(),
@@ -328,14 +338,14 @@ class _DrillRun:
         of_persons = [LAB_LIMITATION] if self.scenario.consent_at is not None else []
         return [*lab_limitations(self.lab), *of_machine, *of_persons, *self.bench.limitations()]
 
-    def _approvals(self, runs: DrillRuns) -> dict[str, object]:
+    def _approvals(self, runs: DrillRuns | RunsByHand) -> dict[str, object]:
         order = self._order()
         signed = self.bench.orders.document(order) if order is not None else None
         return {"standing_order": signed, "approvals": runs.approvals()}
 
     def _order(self) -> StandingOrderReference | None:
         """Return the standing order for this drill's runbook and direction, if it has one and may use it."""
-        if self.scenario.consent_at is not None or not self.scenario.runbook:
+        if not self.scenario.may_use_an_order:
             return None
         asked = (self.scenario.runbook, self.scenario.origin, self.scenario.target)
         orders = self.estate.standing_orders

@@ -103,6 +103,10 @@ class DrillRuns:
         """Ask the run in flight to start no further step."""
         self._stop.ask(exit_code=_STOPPED)
 
+    def limitations(self) -> list[str]:
+        """Say nothing: what a report must know of the engine, others say."""
+        return []
+
     def approvals(self) -> list[dict[str, object]]:
         """Return every consent that was given in these runs."""
         return [one for plan, result, seen in self._ended for one in consents(plan, result, seen)]

@@ -70,6 +70,10 @@ class ScenarioDocument(_Document):
         default=None,
         description="The site where deputies sit who consent to the failover; without it, a standing order.",
     )
+    by_hand: bool = Field(
+        default=False,
+        description="Whether the runbook is carried out from its printed page, over ssh, with nothing of the engine.",
+    )
     also_lost: Name | None = Field(
         default=None, description="A site that loses its power as well, once the run waits for that consent."
     )
@@ -160,6 +164,7 @@ def _scenario(parsed: ScenarioDocument, document: Document) -> Scenario:
             fault=FaultKind(parsed.fault),
             fault_site=SiteName(parsed.fault_site),
             consent_at=SiteName(parsed.consent_at) if parsed.consent_at else None,
+            by_hand=parsed.by_hand,
             also_lost=SiteName(parsed.also_lost) if parsed.also_lost else None,
             comes_back=ComesBack(parsed.comes_back),
             fault_hosts=tuple(HostName(host) for host in parsed.fault_hosts),

@@ -74,6 +74,8 @@ class Scenario:
 
     ``lying_fence`` is a carrier whose isolation answers success and drops nothing: the failover must be refused, and
     the origin serves again when its power is back.
+
+    ``by_hand`` has the runbook carried out from its printed page, over ssh, and nothing of the engine.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Scenario:
     together_with: SiteName | None = None
     writers_may_stop: bool = False
     lying_fence: HostName | None = None
+    by_hand: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a scenario that can't be meant."""
@@ -115,6 +118,11 @@ class Scenario:
             raise ValueError("also_lost loses its power while the run waits for consent, so consent_at must be given")
         if self.consent_at in (self.origin, self.also_lost) and self.consent_at is not None:
             raise ValueError(f"nobody can consent at {self.consent_at}, which is lost")
+
+    @property
+    def may_use_an_order(self) -> bool:
+        """Whether a standing order may stand for the consent of persons."""
+        return bool(self.runbook) and self.consent_at is None and not self.by_hand
 
     @property
     def refused(self) -> bool:
@@ -168,6 +176,8 @@ class Scenario:
             raise ValueError("comes_back and lying_fence are for a failover, and here nothing fails over")
         if self.refused and (self.comes_back is not ComesBack.AT_THE_END or self.hold or self.return_runbook):
             raise ValueError("what is refused (lying_fence) has no hold and no return")
+        if self.by_hand and (self.endured or self.refused or self.consent_at is not None):
+            raise ValueError("by_hand is for a failover that is neither refused nor signed for at a desk")
         if self.consent_at is not None and (self.refused or self.comes_back is not ComesBack.AT_THE_END):
             raise ValueError("consent_at goes with neither lying_fence nor comes_back")
 

@@ -27,7 +27,10 @@ def listen_by_hand(estate: Estate, *, site: SiteName, vantage: Sequence[HostName
     ping = f'(sudo ping -nqc {_LOST_WITHIN} $address > /dev/null; echo "$address: ping exit $?") &'
     text = f"for address in {' '.join(addresses)}; do\n  {ping}\ndone; wait\n{_hear_others(estate, site)}"
     good = (*(f"{address}: ping exit 1" for address in addresses), _OTHERS_ANSWER)
-    otherwise = f"{site} is not lost as seen from here. Exit 0: that host answers. Exit 2: this host can't send."
+    otherwise = (
+        f"{site} is not lost as seen from here (exit 0: that host answers, 2: this host can't send)."
+        " While customers complain, wait ten seconds and type it again."
+    )
     return tuple(Command(host=host, text=text, good=(good,), otherwise=otherwise) for host in vantage)
 
 

@@ -134,3 +134,12 @@ def test_an_estate_that_is_no_lab_is_not_disrupted() -> None:
     assert list(reasons_not_to_disrupt(scenario, ESTATE, is_lab=True)) == []
     (reason,) = reasons_not_to_disrupt(scenario, ESTATE, is_lab=False)
     assert "the consent of two persons" in reason
+
+
+def test_who_carries_a_failover_out_by_hand_uses_no_standing_order_and_signs_at_no_desk() -> None:
+    whole = load_estate(ROOT / "inventories" / "lab")
+    by_hand = load_scenario("site-loss-by-hand", folder=SCENARIOS, estate=whole)
+    assert not by_hand.may_use_an_order
+    assert replace(by_hand, by_hand=False).may_use_an_order
+    with pytest.raises(ValueError, match="by_hand"):
+        replace(by_hand, consent_at=SiteName("dc2"))

@@ -126,7 +126,7 @@ def walk(folder: Path, page: str, *persons: str) -> Walk:
 
 def events(folder: Path) -> list[tuple[str, str]]:
     lines = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
-    return [(line["event"], line["step"]) for line in lines]
+    return [(line["event"], line.get("step", "")) for line in lines]
 
 
 def test_steps_are_done_in_the_printed_order_and_those_of_one_round_at_once(tmp_path: Path) -> None:
