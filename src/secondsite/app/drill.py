@@ -199,11 +199,13 @@ class _DrillRun:
             trouble = error
         finally:
             desks.stop()
-            by_persons = broken_glass(runs.approvals())
-            records.write("limitations", [*runs.limitations(), *self._limitations(), *by_persons])
+            records.write("limitations", self._all_limitations(runs))
             records.write("approvals", self._approvals(runs))
             records.close()
         return self._judged(folder, identities, trouble)
+
+    def _all_limitations(self, runs: DrillRuns | RunsByHand) -> list[str]:
+        return [*runs.limitations(), *self._limitations(), *broken_glass(runs.approvals())]
 
     def _give_up_runs(self) -> None:
         """End what was left in the middle, now that what it answered was taken back: nobody may go on with it.
