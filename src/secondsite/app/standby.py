@@ -18,6 +18,8 @@ from ..store.standby import pack
 GROUP = "standby"
 PLACE = "/var/lib/secondsite-standby"
 _EVERY_S = 0.3
+_SHARE = 10
+"""A copy takes at most one part in so many of a processor's time: a run must not be slower for being copied."""
 _TIMEOUT = dt.timedelta(seconds=20)
 _KEEP = (
     'umask 077; mkdir -p -- "$1" && base64 -d > "$1/.$2.new" && sync -- "$1/.$2.new"'
@@ -75,11 +77,11 @@ class Standby:
         while True:
             self._due[host].wait()
             self._due[host].clear()
-            last = self._stopping.is_set()
+            last, begun = self._stopping.is_set(), self.store.clock.monotonic()
             self._send(host)
             if last:
                 return
-            self._stopping.wait(_EVERY_S)
+            self._stopping.wait(max(_EVERY_S, _SHARE * (self.store.clock.monotonic() - begun)))
 
     def _send(self, host: str) -> None:
         try:
