@@ -29,6 +29,7 @@ AGAIN = re.compile(r"\btype (it|all of it) again\b", re.IGNORECASE)
 TRIES, PAUSE_S, COMMAND_TIMEOUT_S = 4, 10.0, 240.0
 UNUSABLE, STOPPED = 2, 3
 STANDARD_OUTPUT = Path("-")
+NOWHERE = "- Where: no host: whoever conducts"
 _STEP = re.compile(r"### (\d+)\. (.+)")
 _TYPE = re.compile(r"\*\*(\d+)\.(\d+)\*\* On (\S+) as (\S+), type:")
 _DIGEST = re.compile(r"Plan digest `([0-9a-f]{64})`")
@@ -56,6 +57,7 @@ class Step:
     name: str = ""
     after: frozenset[int] = frozenset()
     consents: int = 0
+    is_on_hosts: bool = False
     commands: list[Command] = field(default_factory=list)
 
 
@@ -87,6 +89,9 @@ def read_page(text: str) -> tuple[str, list[Step]]:
     known = {step.number for step in steps}
     if found is None or not steps or any(not step.name or not step.after <= known for step in steps):
         raise Unusable("this is no printed procedure: it names no digest, no steps, or steps that are not there")
+    told = [str(step.number) for step in steps if step.is_on_hosts and not step.commands]
+    if told:
+        raise Unusable(f"the steps {', '.join(told)} say in words what to do on hosts: that takes a person")
     return found[1], steps
 
 
@@ -96,6 +101,8 @@ def _read_line(step: Step, lines: Sequence[str], at: int) -> None:
         step.name = _plain(line.removeprefix("- Step: ").removesuffix(" (critical path)"))
     elif line.startswith("- After: "):
         step.after = frozenset(int(one) for one in re.findall(r"(\d+) \\\(", line))
+    elif line.startswith("- Where: "):
+        step.is_on_hosts = line != NOWHERE
     elif line.startswith("Consent "):
         step.consents += 1
     elif typed := _TYPE.fullmatch(_plain_marks(line)):

@@ -38,10 +38,14 @@ class PrintedWalk:
             env=scrubbed_environment(**dict([self.mark])),
             start_new_session=True,
         )
-        for line in self._process.stdout or ():
-            found = _object(line)
-            if "event" in found:
-                yield found
+        told = self._process.stdout
+        if told is None:
+            return
+        with told:
+            for line in told:
+                found = _object(line)
+                if "event" in found:
+                    yield found
 
     def ended(self) -> str:
         """Return done, failed, or unknown when it ended as nobody said it would."""

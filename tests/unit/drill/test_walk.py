@@ -90,6 +90,11 @@ def test_a_page_with_a_part_missing_is_not_begun(damage: object) -> None:
         read_page(damage(printed("failover", "small")[1]))
 
 
+def test_what_is_told_in_words_alone_is_left_to_persons() -> None:
+    with pytest.raises(Unusable, match="takes a person"):
+        read_page(printed("failover", "powered")[1])
+
+
 # A stand-in for ssh on this machine: it takes `ACCOUNT@HOST -- TEXT` and gives the text to a shell.
 SSH = '#!/bin/sh\ncd "$(dirname "$0")"\nexec env HOST="${1#*@}" sh -c "$3"\n'
 STEP = """
