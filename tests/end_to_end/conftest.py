@@ -178,7 +178,5 @@ def whole(provisioned: Estate) -> Estate:
     """The provisioned lab as it was saved, whatever the test before did to it."""
     done = provisioned.secondsite("lab", "restore", SAVE)
     assert done.returncode == 0, done.stderr[-3000:]
-    provisioned.secondsite(
-        "runs", "abort"
-    )  # what the test before left in the middle is no more; no drill begins beside
+    provisioned.secondsite("runs", "abort", "--as-it-is")  # what the test before left in the middle is no more
     return provisioned

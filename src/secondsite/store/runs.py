@@ -326,7 +326,7 @@ class Session:
         return finish_abort(folder.plan(), run=folder.id, kit=self._kit(folder, crew), stop=stop)
 
     def give_up(self, folder: RunFolder, *, who: str) -> None:
-        """End a run that was left in the middle, as it is: as long as the estate is held here, nothing works at it."""
+        """End a run that was left in the middle, as it is: while the estate is held here, nothing else works at it."""
         at = self._store.clock.now()
         abort_run(run=folder.id, who=who, at=at, journal=self._opened(), live=False, takes_back=False)
 
