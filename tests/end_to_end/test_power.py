@@ -21,6 +21,7 @@ ISOLATE = "/usr/local/sbin/secondsite-isolate"
 DOES_NOTHING = (
     f"mv {ISOLATE} {ISOLATE}.true && printf '#!/bin/sh\\ncat >/dev/null\\n' >{ISOLATE} && chmod 755 {ISOLATE}"
 )
+UNREADY = ("--override", "READINESS=this test has just restored the lab, and broken it on purpose")
 IN_SYNC = "/usr/local/sbin/secondsite-etcdctl get --print-value-only /service/billing/sync"
 IN_SYNC_WITHIN_S = 90.0
 MENDED = f"mv {ISOLATE}.true {ISOLATE}"
@@ -121,7 +122,7 @@ def test_power_alone_confirms_where_a_carrier_says_that_it_isolates_and_does_not
     powered.on("carrier-a", DOES_NOTHING)
     powered.secondsite("lab", "fault", "cut-power", "dc1")
 
-    steps = powered.steps("run", "failover", "--from", "dc1", "--to", "dc2", "--yes")
+    steps = powered.steps("run", "failover", "--from", "dc1", "--to", "dc2", "--yes", *UNREADY)
 
     assert steps["read-back-carrier-a"]["detail"]["dropping"] == {"carrier-a": False}
     assert steps["read-outlet-db-dc1"]["detail"]["outlets"] == {"db-dc1": "off"}
@@ -130,10 +131,10 @@ def test_power_alone_confirms_where_a_carrier_says_that_it_isolates_and_does_not
     left = powered.secondsite("lab", "fault", "list").stdout.split("\n")
     assert {"outlet off: web-dc1", "outlet off: db-dc1"} <= set(left)
     # the outlets go on behind carriers that really drop the site, or not at all
-    stopped = powered.steps("run", "failback", "--from", "dc2", "--to", "dc1", "--yes", code=3)
+    stopped = powered.steps("run", "failback", "--from", "dc2", "--to", "dc1", "--yes", *UNREADY, code=3)
     assert stopped["power-on-db-dc1"]["state"] == "planned"
     powered.on("carrier-a", MENDED)
-    powered.steps("run", "failback", "--from", "dc2", "--to", "dc1", "--yes")
+    powered.steps("run", "failback", "--from", "dc2", "--to", "dc1", "--yes", *UNREADY)
     assert powered.secondsite("lab", "fault", "list").stdout == ""
 
 
@@ -143,7 +144,7 @@ def test_an_endpoint_that_lies_beside_a_carrier_that_lies_stops_the_failover(pow
     for carrier in ("carrier-a", "carrier-b"):
         powered.secondsite("lab", "fault", "cut-link", carrier, "dc1")
 
-    steps = powered.steps("run", "failover", "--from", "dc1", "--to", "dc2", "--yes", code=5)
+    steps = powered.steps("run", "failover", "--from", "dc1", "--to", "dc2", "--yes", *UNREADY, code=5)
 
     assert steps["read-outlet-db-dc1"]["detail"]["outlets"] == {"db-dc1": "off"}
     assert steps["confirm-fencing"]["state"] == "refused"
@@ -158,7 +159,7 @@ def test_an_endpoint_that_does_not_answer_costs_time_and_no_failover_where_the_c
     powered.secondsite("lab", "fault", "trouble-endpoint", "pdu-dc1", "silent")
     powered.secondsite("lab", "fault", "cut-power", "dc1")
 
-    steps = powered.steps("run", "failover", "--from", "dc1", "--to", "dc2", "--yes")
+    steps = powered.steps("run", "failover", "--from", "dc1", "--to", "dc2", "--yes", *UNREADY)
 
     assert "trouble" in steps["power-off-db-dc1"]["detail"]
     assert steps["read-outlet-db-dc1"]["detail"]["outlets"] == {"db-dc1": "unknown"}
