@@ -163,7 +163,11 @@ class Conductor:
     def _lost_site_back(self) -> None:
         """Give the origin back what it lost, and wait until its nodes copy again, while customers go on."""
         lasts = self.scenario.lasts.total_seconds()
-        self._watch_service(max(0.0, self._fault.begun_at + lasts - self.kit.clock.monotonic()))
+        left = max(0.0, self._fault.begun_at + lasts - self.kit.clock.monotonic())
+        if self.scenario.writers_may_stop:  # nobody is served while the fault lasts, so that is not waited for
+            self._wait(left)
+        else:
+            self._watch_service(left)
         self.kit.view.phase("Return")
         hosts = [str(host.name) for host in self.estate.hosts_at(self.scenario.fault_site)]
         self._fault.take_back()

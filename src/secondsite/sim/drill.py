@@ -29,6 +29,7 @@ class SimulatedDrill:
     unsteady_for_checks: int = 1000
     failing_customers: bool = False
     suffering_before_s: float = 0.0  # for so long after their arrival customers get bad answers
+    suffering_under_fault: bool = False  # ... and while something is broken
     suffering_s: float = 0.0  # ... and after a failover
     suffering_at_home_s: float = 0.0  # ... and after a return
     run_state: Mapping[str, str] = field(default_factory=dict)
@@ -199,6 +200,7 @@ class SimulatedDrill:
             (self._home_at, self.suffering_at_home_s),
         )
         suffered = [min(self._now, since + seconds) for since, seconds in sufferings if since is not None and seconds]
+        suffered += [self._now] if self.suffering_under_fault and self.broken else []
         bad = max(suffered, default=None)
         return Tally(ok=100, failed=failed, unknown=0, last_served_by="web-dc1", last_bad_due_at=bad)
 

@@ -562,3 +562,14 @@ def test_what_does_not_go_together_is_refused(name: str, change: dict[str, Any],
 def test_what_names_its_places_has_no_other_direction(name: str) -> None:
     with pytest.raises(ValueError, match="no other direction"):
         scenario(name).directed(origin=DC1, target=DC2)
+
+
+def test_a_fault_under_which_nobody_can_be_served_lasts_no_longer_than_it_should() -> None:
+    world, told = SimulatedDrill(), scenario("quorum-loss")
+    world.suffering_under_fault = True
+
+    conductor(world, scenario=told).conduct()
+
+    at = {str(event["event"]): float(str(event["t"])) for event in world.records["events"]}
+    lasted = at["fault-ended"] - at["fault-begun"]
+    assert told.lasts.total_seconds() <= lasted <= told.lasts.total_seconds() + SLACK_S
