@@ -13,7 +13,7 @@ from pathlib import Path
 from ..drill.conduct import Conductor
 from ..drill.kit import Kit as DrillKit
 from ..drill.load import load_scenario
-from ..drill.model import FaultKind, Scenario
+from ..drill.model import ComesBack, FaultKind, Scenario
 from ..drill.ports import View
 from ..drill.rules import reasons_not_now, reasons_not_to_disrupt
 from ..errors import JournalError, Refused, SecondsiteError, Unreachable, UsageError
@@ -35,6 +35,7 @@ from ..run.stop import Stop
 from ..store.folders import RunFolder
 from ..store.records import RecordFolder
 from ..store.runs import RunStore, Session
+from ..workloads.aging import LIMITATION as AGING_LIMITATION
 from .bench import CHECKS, PROJECT, RUNBOOKS, SCENARIOS, Bench, checks_environment, lab_of, open_bench, run_store
 from .by_hand import RunsByHand
 from .desks import Desks, desks_of
@@ -338,7 +339,8 @@ class _DrillRun:
             return list(self.bench.limitations())
         of_machine = stolen_time_limitation(self._began, read_processor_time())
         of_persons = [LAB_LIMITATION] if self.scenario.consent_at is not None else []
-        return [*lab_limitations(self.lab), *of_machine, *of_persons, *self.bench.limitations()]
+        of_a_day = [AGING_LIMITATION] if self.scenario.comes_back is ComesBack.A_DAY_LATER else []
+        return [*lab_limitations(self.lab), *of_machine, *of_persons, *of_a_day, *self.bench.limitations()]
 
     def _approvals(self, runs: DrillRuns | RunsByHand) -> dict[str, object]:
         order = self._order()

@@ -12,6 +12,10 @@ import datetime as dt
 from ..errors import MeasurementError
 from ..run.ports import Hands
 
+LIMITATION = (
+    "A day was stood in for: the old primary's slot was dropped and the log from before the promotion recycled, and both were"
+    " read back; the calendar was not moved."
+)
 _TIMEOUT = dt.timedelta(seconds=150)
 _SCRIPT = r"""
 set -eu
