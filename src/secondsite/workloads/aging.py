@@ -13,8 +13,8 @@ from ..errors import MeasurementError
 from ..run.ports import Hands
 
 LIMITATION = (
-    "A day was stood in for: the old primary's slot was dropped and the log from before the promotion recycled, and both were"
-    " read back; the calendar was not moved."
+    "A day was stood in for: the old primary's slot was dropped and the log from before the promotion recycled, and"
+    " both were read back; the calendar was not moved."
 )
 _TIMEOUT = dt.timedelta(seconds=150)
 _SCRIPT = r"""
