@@ -162,7 +162,8 @@ class Fault:
             },
         )
         if silence.proven:
-            self.note("fault-proven", detail=f"{seconds} s without a packet or an answer")
+            heard = "an answer" if self._begun else "a packet or an answer"  # what was asked is not listened for
+            self.note("fault-proven", detail=f"{seconds} s without {heard}")
         self.kit.view.say("the cut is proven by silence" if silence.proven else "the cut is NOT proven")
 
     def _power_on(self) -> None:

@@ -1,7 +1,8 @@
 """A copy of a controller's state, from which another controller can go on: made while the first one works.
 
 In it are the journal, every run's plan, the own files of the runs that are open, the estate's sealed secrets, standing
-orders, and what is known of hosts and persons. Not in it are the keys that log in: whoever takes over makes new ones.
+orders, what is known of hosts, machines and persons, and a stop in force: it holds for whoever takes over too. Not in it
+are the keys that log in: whoever takes over makes new ones.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from pathlib import Path
 
 from ..errors import JournalError, UsageError
 from .runs import JOURNAL_NAME
+from .stops import HISTORY_NAME, STOP_NAME
 
 _WHOLE = ("secrets", "standing-orders", "approvers", "keys/ca", "keys/hosts")
-_FILES = ("keys/pins", "keys/known_hosts", "keys/revoked")
+_FILES = ("keys/pins", "keys/known_hosts", "keys/revoked", "machines.json", STOP_NAME, HISTORY_NAME)
 _PUBLIC_ONLY = ("keys/ops", "keys/runner")
 _LARGEST = 256 << 20
 
@@ -26,8 +28,15 @@ def pack(state: Path, *, open_runs: Collection[str]) -> bytes:
     """Return the copy as a compressed archive. The journal in it is of one instant.
 
     Raises:
-        JournalError: the journal can't be read.
+        JournalError: the journal can't be read, or the copy can't be made.
     """
+    try:
+        return _packed(state, open_runs)
+    except OSError as error:
+        raise JournalError(f"{state} can't be copied: {error}") from error
+
+
+def _packed(state: Path, open_runs: Collection[str]) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive, tempfile.TemporaryDirectory() as scratch:
         journal = Path(scratch) / JOURNAL_NAME
