@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from secondsite.plan import Estate, Intent, PlanBuilder, call, gate, result_of, runbook, seconds
-
-PLAYBOOK = "roles/access.yml"
+from secondsite.plan import Estate, Intent, PlanBuilder, call, gate, refuse_old_keys, result_of, runbook, seconds
 
 
 @runbook(name="takeover", intent=Intent.TAKEOVER)
@@ -14,7 +12,6 @@ def takeover(estate: Estate, plan: PlanBuilder) -> None:
     What stands at the lost site is not asked: whatever is done there reaches nobody once the site is isolated, and no
     host elsewhere listens to it any more.
     """
-    plan.uses("roles")
     hosts = [host.name for host in estate.hosts.values() if host.site != plan.origin]
     plan.step(
         "authorise",
@@ -35,25 +32,11 @@ def takeover(estate: Estate, plan: PlanBuilder) -> None:
         timeout=seconds(10),
         by_hand="List the old controller's public keys; make new ones and have each site's authority sign them.",
     )
-    plan.step(
-        "tell-hosts",
-        title="Have every host refuse the old keys",
-        call=call("converge", playbook=PLAYBOOK, hosts=hosts),
-        hosts=tuple(hosts),
-        after=("read-revoked",),
-        repeatable=True,
-        timeout=seconds(300),
-        expected=seconds(10),
-        by_hand="On each host: write the list to /etc/ssh/secondsite/revoked, one public key a line.",
-    )
-    plan.step(
-        "require-all-hosts",
-        title="See that no host was left out: the old controller could still act there",
-        call=call("require-all-hosts", unreachable=[result_of("tell-hosts", "unreachable")]),
-        hosts=tuple(hosts),
-        after=("tell-hosts",),
-        reads_only=True,
-        timeout=seconds(10),
+    told = refuse_old_keys(
+        plan,
+        hosts,
+        after="read-revoked",
+        otherwise="the old controller could still act there",
         by_hand="Name the hosts that did not answer. Go on only when each of them is known to be without power.",
     )
     plan.step(
@@ -61,7 +44,7 @@ def takeover(estate: Estate, plan: PlanBuilder) -> None:
         title="End every session that was opened before, with all it runs",
         call=call("end-sessions", hosts=hosts),
         hosts=tuple(hosts),
-        after=("require-all-hosts",),
+        after=(told,),
         repeatable=True,
         timeout=seconds(60),
         by_hand="On each host: kill every session of ops and runner but your own, and what it started.",

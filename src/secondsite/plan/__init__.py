@@ -17,6 +17,7 @@ from ..estate.model import (
     Workload,
     WorkloadName,
 )
+from .access import refuse_old_keys
 from .builder import PlanBuilder, Runbook, call, gate, guard, result_of, runbook, seconds
 from .manual import (
     catch_up_by_hand,
@@ -80,6 +81,7 @@ __all__ = [
     "read_lease_by_hand",
     "read_writability_by_hand",
     "rebuild_by_hand",
+    "refuse_old_keys",
     "result_of",
     "runbook",
     "seconds",

@@ -1,8 +1,8 @@
 """A copy of a controller's state, from which another controller can go on: made while the first one works.
 
 In it are the journal, every run's plan, the own files of the runs that are open, the estate's sealed secrets, standing
-orders, what is known of hosts, machines and persons, and a stop in force: it holds for whoever takes over too. Not in it
-are the keys that log in: whoever takes over makes new ones.
+orders, what is known of hosts, machines and persons, and a stop in force, which holds for whoever takes over too. Not
+in it are the keys that log in: whoever takes over makes new ones.
 """
 
 from __future__ import annotations
