@@ -178,6 +178,19 @@ class SimulatedEngine:
         """Begin with an empty disk."""
         self.journal = SimulatedJournal(self.world.power)
 
+    def kit(self) -> Kit:
+        """Return what a process of this engine works with."""
+        return Kit(
+            journal=self.journal,
+            registry=self.world.registry(self.plan),
+            orders=self.orders,
+            approvers=SimulatedApprovers(),
+            clock=self.clock,
+            files=Path(),
+            launch=self.launch,
+            stop_order=lambda: self.stop_order,
+        )
+
     def drive(self, stop: Stop | None = None, *, observers: Sequence[Callable[[Transition], None]] = ()) -> RunResult:
         """Start a process and let it carry the run on.
 
@@ -185,17 +198,7 @@ class SimulatedEngine:
             Crash: the process was killed at the world's crash point.
         """
         self.world.power.restore()
-        kit = Kit(
-            journal=self.journal,
-            registry=self.world.registry(self.plan),
-            orders=self.orders,
-            approvers=SimulatedApprovers(),
-            clock=self.clock,
-            files=Path(),
-            observers=(self.seen.append, *observers),
-            launch=self.launch,
-            stop_order=lambda: self.stop_order,
-        )
+        kit = replace(self.kit(), observers=(self.seen.append, *observers))
         return Interpreter(plan=self.plan, run=self.run, kit=kit, stop=stop or Stop()).drive()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,13 +10,12 @@ from secondsite.errors import Unreachable
 from secondsite.plan.builder import call
 from secondsite.plan.model import Step
 from secondsite.run.interpreter import Interpreter
-from secondsite.run.kit import Kit
 from secondsite.run.model import RunResult, RunState, StepState
 from secondsite.run.ports import Challenge
 from secondsite.run.stop import Stop
 from secondsite.sim.crash import Crash, CrashPoint
 from secondsite.sim.plans import example_plan
-from secondsite.sim.world import OrdersFor, SimulatedApprovers, SimulatedEngine, SimulatedWorld, at_once
+from secondsite.sim.world import OrdersFor, SimulatedEngine, SimulatedWorld, at_once
 
 WIPE = Step(
     name="wipe", title="", call=call("act"), hosts=("db-dc1", "db-dc2"), probe=call("look"), destroys=("db-dc1",)
@@ -82,15 +80,8 @@ def test_where_another_kind_of_fence_may_confirm_a_carrier_that_is_not_itself_is
 
 def drive_with(challenge: Challenge | None) -> tuple[RunResult, SimulatedEngine]:
     engine = engine_for()
-    kit = Kit(
-        journal=engine.journal,
-        registry=replace(engine.world.registry(engine.plan), challenge=challenge),
-        orders=engine.orders,
-        approvers=SimulatedApprovers(),
-        clock=engine.clock,
-        files=Path(),
-        launch=at_once,
-    )
+    registry = replace(engine.world.registry(engine.plan), challenge=challenge)
+    kit = replace(engine.kit(), registry=registry, launch=at_once)
     return Interpreter(plan=engine.plan, run=engine.run, kit=kit, stop=Stop()).drive(), engine
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -49,17 +48,7 @@ class Story:
         assert start_run(PLAN, run=self.engine.run, kit=kit, stop=stop).state is RunState.INTERRUPTED
 
     def kit(self) -> Kit:
-        engine = self.engine
-        return Kit(
-            journal=engine.journal,
-            registry=engine.world.registry(engine.plan),
-            orders=engine.orders,
-            approvers=SimulatedApprovers(),
-            clock=engine.clock,
-            files=Path(),
-            as_it_is_now=lambda: self.present,
-            launch=at_once,
-        )
+        return replace(self.engine.kit(), as_it_is_now=lambda: self.present, launch=at_once)
 
     def resume(self) -> RunResult:
         return resume_run(PLAN, run=self.engine.run, kit=self.kit(), stop=Stop())

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from secondsite.errors import Unreachable
 from secondsite.plan.builder import call
 from secondsite.plan.document import sealed
 from secondsite.plan.model import Intent, Plan, Step
-from secondsite.run.kit import Kit
 from secondsite.run.model import Json, RunState
 from secondsite.run.service import start_run
 from secondsite.run.stop import Stop
-from secondsite.sim.world import SimulatedApprovers, SimulatedEngine, SimulatedWorld, at_once
+from secondsite.sim.world import SimulatedEngine, SimulatedWorld, at_once
 
 STEPS = (
     Step(name="look", title="", call=call("look-around"), hosts=()),
@@ -38,15 +36,7 @@ PLAN = sealed(
 
 def run_with(ready: Callable[[Json], None], world: SimulatedWorld) -> RunState:
     engine = SimulatedEngine(plan=PLAN, world=world, launch=at_once)
-    kit = Kit(
-        journal=engine.journal,
-        registry=replace(engine.world.registry(PLAN), ready={"fence": ready}),
-        orders=engine.orders,
-        approvers=SimulatedApprovers(),
-        clock=engine.clock,
-        files=Path(),
-        launch=at_once,
-    )
+    kit = replace(engine.kit(), registry=replace(engine.world.registry(PLAN), ready={"fence": ready}))
     return start_run(PLAN, run=engine.run, kit=kit, stop=Stop()).state
 
 

@@ -8,7 +8,6 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -447,15 +446,8 @@ def test_an_aborted_run_starts_nothing_more() -> None:
 
 
 def kit_of(engine: SimulatedEngine, registry: Registry | None = None) -> Kit:
-    return Kit(
-        journal=engine.journal,
-        registry=registry or engine.world.registry(engine.plan),
-        orders=engine.orders,
-        approvers=SimulatedApprovers(),
-        clock=engine.clock,
-        files=Path(),
-        launch=at_once,
-    )
+    kit = replace(engine.kit(), launch=at_once)
+    return kit if registry is None else replace(kit, registry=registry)
 
 
 def test_a_run_is_resumed_with_its_own_plan_only_and_not_once_it_ended() -> None:

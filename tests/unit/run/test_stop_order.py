@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ from secondsite.run.service import resume_run, start_run
 from secondsite.run.stop import Stop
 from secondsite.sim.crash import Crash, CrashPoint
 from secondsite.sim.plans import example_plan
-from secondsite.sim.world import OrdersFor, SimulatedApprovers, SimulatedEngine, SimulatedWorld, at_once
+from secondsite.sim.world import OrdersFor, SimulatedEngine, SimulatedWorld, at_once
 
 STEPS = ("one", "two", "three")
 ORDER = StopOrder(where="/state/STOP", who="ana", reason="the data looks wrong", since="2026-01-01T00:00:00+00:00")
@@ -105,13 +104,4 @@ def test_no_run_is_begun_while_an_order_is_in_force() -> None:
 
 
 def kit_of(engine: SimulatedEngine) -> Kit:
-    return Kit(
-        journal=engine.journal,
-        registry=engine.world.registry(engine.plan),
-        orders=engine.orders,
-        approvers=SimulatedApprovers(),
-        clock=engine.clock,
-        files=Path(),
-        stop_order=lambda: engine.stop_order,
-        launch=at_once,
-    )
+    return replace(engine.kit(), launch=at_once)

@@ -23,7 +23,7 @@ from secondsite.run.stop import Stop
 from secondsite.sim.crash import Crash, CrashPoint
 from secondsite.sim.facts import favourable_facts
 from secondsite.sim.plans import example_plan
-from secondsite.sim.world import OrdersFor, SimulatedApprovers, SimulatedEngine, SimulatedWorld, at_once
+from secondsite.sim.world import OrdersFor, SimulatedEngine, SimulatedWorld, at_once
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -53,17 +53,7 @@ class Story:
         self.engine = SimulatedEngine(plan=plan, world=SimulatedWorld(finds=names, crash=crash), launch=at_once)
 
     def kit(self, *observers: object) -> Kit:
-        engine = self.engine
-        return Kit(
-            journal=engine.journal,
-            registry=engine.world.registry(engine.plan),
-            orders=engine.orders,
-            approvers=SimulatedApprovers(),
-            clock=engine.clock,
-            files=Path(),
-            observers=tuple(observers),  # type: ignore[arg-type]
-            launch=at_once,
-        )
+        return replace(self.engine.kit(), observers=tuple(observers), launch=at_once)  # type: ignore[arg-type]
 
     def run_until(self, name: str) -> None:
         """Carry the run on until this step came out well, and interrupt it there."""
