@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 
 from ..errors import ActionError, Effect
+from ..estate.nftables.isolation import SET, TABLE, members, networks_dropped
 from ..run.functions import word, words
 from ..run.model import Json
 from ..run.ports import Hands
 
-TABLE = "secondsite_isolation"
-SET = "fenced"
 KEPT = "/var/lib/secondsite/fenced.nft"
 _NFT = ("sudo", "-n", "nft")
 _ISOLATE = ("sudo", "-n", "/usr/local/sbin/secondsite-isolate")
 _TIMEOUT = dt.timedelta(seconds=5)
-_RAW_PRIORITY = -300
 
 
 class CarrierFilter:
@@ -65,7 +63,7 @@ class CarrierFilter:
         return networks_dropped(self._listing(carrier))
 
     def _fenced_set(self, carrier: str) -> tuple[IPv4Network, ...]:
-        return tuple(network for item in self._listing(carrier) for network in _members(item.get("set")))
+        return tuple(network for item in self._listing(carrier) for network in members(item.get("set")))
 
     def _listing(self, carrier: str) -> Sequence[Mapping[str, object]]:
         result = self._hands.run(carrier, [*_NFT, "-j", "list", "table", "inet", TABLE], timeout=_TIMEOUT)
@@ -82,60 +80,6 @@ class CarrierFilter:
         elements = ", ".join(sorted(map(str, self._fenced_set(carrier))))
         kept = f"add element inet {TABLE} {SET} {{ {elements} }}\n" if elements else ""
         self._hands.run(carrier, ["sudo", "-n", "tee", "--", KEPT], stdin=kept, timeout=_TIMEOUT)
-
-
-def networks_dropped(items: Sequence[Mapping[str, object]]) -> tuple[IPv4Network, ...]:
-    """Return the fenced networks if the table enforces them, else none: a set that no rule uses fences nothing."""
-    if not _drops_both_ways(items):
-        return ()
-    return tuple(network for item in items for network in _members(item.get("set")))
-
-
-def _drops_both_ways(items: Sequence[Mapping[str, object]]) -> bool:
-    chains = [item["chain"] for item in items if "chain" in item]
-    early = {
-        chain["name"]
-        for chain in chains
-        if isinstance(chain, dict) and chain.get("hook") == "prerouting" and int(chain.get("prio", 0)) < _RAW_PRIORITY
-    }
-    rules = [item["rule"] for item in items if "rule" in item]
-    by_chain: dict[str, list[list[object]]] = {name: [] for name in early}
-    for rule in rules:
-        if isinstance(rule, dict) and rule.get("chain") in by_chain:
-            by_chain[rule["chain"]].append(rule["expr"])
-    return any(
-        {_drop_direction(expression) for expression in expressions[:2]} == {"saddr", "daddr"}
-        for expressions in by_chain.values()
-    )
-
-
-def _drop_direction(expression: list[object]) -> str | None:
-    """Return saddr or daddr for a rule that is exactly: match the set, (count,) drop."""
-    parts = [part for part in expression if isinstance(part, dict) and "counter" not in part]
-    match parts:
-        case [
-            {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": str(side)}}, "right": right}},
-            last,
-        ]:
-            return side if right == f"@{SET}" and last == {"drop": None} else None
-        case _:
-            return None
-
-
-def _members(found: object) -> Iterator[IPv4Network]:
-    if not isinstance(found, dict) or found.get("name") != SET:
-        return
-    for element in found.get("elem", []):
-        value = (
-            element.get("elem", {}).get("val", element) if isinstance(element, dict) and "elem" in element else element
-        )
-        match value:
-            case {"prefix": {"addr": str(address), "len": int(length)}}:
-                yield IPv4Network(f"{address}/{length}")
-            case str(address):
-                yield IPv4Network(address)
-            case _:
-                continue
 
 
 def _listed(networks: Sequence[IPv4Network]) -> str:

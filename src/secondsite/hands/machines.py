@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ActionError, Effect, JournalError
-from ..estate.model import Estate, HostName
+from ..estate.model import Estate
+from ..estate.places import misplaced
 from ..run.functions import ActionFrom, words
 from ..run.model import Json
 from ..run.ports import Hands, Outcome, Registry, StepContext
@@ -133,22 +134,6 @@ def doubts(estate: Estate, host: str, *, said: Said, noted: str | None) -> Itera
     elif said.machine != noted:
         yield f"it is machine {said.machine}, and {noted} was provisioned"
     yield from misplaced(estate, host, said.place)
-
-
-def misplaced(estate: Estate, host: str, place: Mapping[str, object]) -> Iterator[str]:
-    """Yield everything in which a host's own word differs from what the estate says of it."""
-    meant = estate.hosts.get(HostName(host))
-    if meant is None:
-        yield f"{estate.name} has no such host"
-        return
-    expected = {"estate": estate.name, "host": str(meant.name), "site": str(meant.site), "groups": sorted(meant.groups)}
-    for key, value in expected.items():
-        if place.get(key) != value:
-            yield f"its {key} is {_told(place.get(key))}, and should be {_told(value)}"
-
-
-def _told(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)[:80]
 
 
 def _shared(machines: Mapping[str, str]) -> Iterator[list[str]]:

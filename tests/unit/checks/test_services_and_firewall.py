@@ -31,7 +31,18 @@ def unit(active: str = "active", enabled: str = "enabled", **other: str) -> dict
         pytest.param(
             unit("inactive", Type="oneshot", Result="success"), State.PASSED, State.PASSED, id="a task that is done"
         ),
-        pytest.param(unit("inactive", ConditionResult="no"), State.PASSED, State.PASSED, id="not meant for this host"),
+        pytest.param(
+            unit("inactive", ConditionResult="no", ConditionTimestampMonotonic="7"),
+            State.PASSED,
+            State.PASSED,
+            id="not meant for this host",
+        ),
+        pytest.param(
+            unit("inactive", ConditionResult="no", ConditionTimestampMonotonic="0", Type="simple", Result="success"),
+            State.FAILED,
+            State.FAILED,
+            id="stopped, and forgotten by systemd",
+        ),
     ],
 )
 def test_a_unit_is_judged_by_itself_and_beside_its_twin(there: dict[str, str], ready: State, standby: State) -> None:

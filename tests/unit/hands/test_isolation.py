@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from secondsite.hands.isolation import networks_dropped
+from secondsite.estate.nftables.isolation import networks_dropped
 
 SITE = IPv4Network("198.18.1.0/24")
 

@@ -8,6 +8,7 @@ from . import (
     clock,
     database,
     differences,
+    fencing,
     firewall,
     flows,
     names,
@@ -33,5 +34,6 @@ _MODULES = (
     routing,
     backups,
     procedures,
+    fencing,
 )
 CHECKS: tuple[Check, ...] = tuple(check for module in _MODULES for check in module.CHECKS)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ...estate.model import Host, HostName, SiteName
+from ...estate.places import misplaced
 from ..model import Facts, Finding, World
 from .frame import bad, estate_check, good, host_check
 
@@ -139,6 +140,27 @@ def host_identity(host: Host, facts: Facts, world: World) -> Iterator[Finding]:
         yield good(f"{host.name}", host.name)
 
 
+@host_check(
+    "SEC-PLACE",
+    reads="identity",
+    expected="the host knows its estate, name, site and groups as the estate has them; a rebuild asks for it",
+    fix="find out what was changed there; then: secondsite run provision",
+    commitments="C08 C19",
+    controls="DR-21 DR-25",
+    tags="identity readiness",
+)
+def host_place(host: Host, facts: Facts, world: World) -> Iterator[Finding]:
+    """Every host knows its place; one that does not would be left alone by a failover or a return."""
+    place = facts["identity"]["place"]
+    if not isinstance(place, Mapping):
+        yield bad(f"{host.name} does not know its place", host.name)
+        return
+    wrong = list(misplaced(world.estate, str(host.name), place))
+    yield from (bad(f"{host.name}: {words}", host.name) for words in wrong)
+    if not wrong:
+        yield good(f"{host.name} at {host.site}", host.name)
+
+
 def wrong_identity(host: Host, told: Mapping[str, str], now: dt.datetime) -> Iterator[str]:
     """Yield what is wrong with the certificate a host showed: ``presented``, against ``authority`` and ``pinned``."""
     if not told["presented"]:
@@ -195,4 +217,4 @@ def user_authority(host: Host, facts: Facts, _: World) -> Iterator[Finding]:
     )
 
 
-CHECKS = (quorum_placement, fault_domains, host_identity, user_authority)
+CHECKS = (quorum_placement, fault_domains, host_identity, host_place, user_authority)

@@ -31,8 +31,13 @@ def is_wanted(unit: Unit) -> bool:
 
 
 def runs_or_ran(unit: Unit) -> bool:
-    """Say whether it is active, or was a single task that came to its end, or was not to be started here."""
-    if unit.get("ActiveState") == "active" or unit.get("ConditionResult") == "no":
+    """Say whether it is active, or was a single task that came to its end, or was not to be started here.
+
+    systemd shows the result ``no`` also of conditions that it never looked at, as those of a unit that it forgot once
+    it was stopped; only with the instant at which it looked is it a result.
+    """
+    looked = unit.get("ConditionTimestampMonotonic", "0") not in ("", "0")
+    if unit.get("ActiveState") == "active" or (looked and unit.get("ConditionResult") == "no"):
         return True
     return unit.get("Type") == "oneshot" and unit.get("ActiveState") == "inactive" and unit.get("Result") == "success"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from .common import Settings, Unreadable, installed, run
 
-_UNIT_FACTS = "Id,Type,ConditionResult,Result,UnitFileState"
+_UNIT_FACTS = "Id,Type,ConditionResult,ConditionTimestampMonotonic,Result,UnitFileState"
 _KINDS = "service,socket,timer,path,mount"
 _UNIT_ROOTS = ("/etc/systemd/system", "/run/systemd/system")
 _SYSCTL_FILES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d")
@@ -128,8 +128,17 @@ def identity(_: Settings) -> dict[str, Any]:
         "users": _users(),
         "members": _members(),
         "release": _release(),
+        "place": _place(),
         "user_authorities": _user_authorities(),
     }
+
+
+def _place() -> Any:
+    """Return what place provisioning wrote down for this host; a runbook asks for it before it takes anything away."""
+    try:
+        return json.loads(Path("/etc/secondsite/host.json").read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _user_authorities() -> list[str]:
