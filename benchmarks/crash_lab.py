@@ -205,13 +205,12 @@ def plan_of(estate: Estate, runbook: str) -> Plan:
 
 
 def sign_orders() -> int:
-    """Have the lab's own identities sign the standing order for exactly this failover, as a drill does."""
-    estate, (origin, target) = app.estate(), DIRECTIONS["failover"]
-    plan = plan_of(estate, "failover")
+    """Have the lab's own identities sign the standing orders for exactly these two plans, as a drill does."""
+    estate = app.estate()
     with app.open_bench(estate) as bench:
         for reference in estate.standing_orders:
-            if (reference.runbook, reference.origin, reference.target) == ("failover", origin, target):
-                bench.orders.sign_as_lab(plan, reference=reference, lasts=ORDER_LASTS)
+            if DIRECTIONS.get(reference.runbook) == (reference.origin, reference.target):
+                bench.orders.sign_as_lab(plan_of(estate, reference.runbook), reference=reference, lasts=ORDER_LASTS)
     return 0
 
 

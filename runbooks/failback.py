@@ -14,6 +14,7 @@ from secondsite.plan import (
     call,
     catch_up_by_hand,
     close_by_hand,
+    gate,
     guard,
     isolate_by_hand,
     journey_by_hand,
@@ -29,6 +30,8 @@ from secondsite.plan import (
     switch_by_hand,
     visit_name,
 )
+
+CONSENT_BY_HAND = "Two persons agree, each by name, or the standing order covers this case: read its conditions."
 
 
 @runbook(name="failback", intent=Intent.FAILBACK)
@@ -49,6 +52,7 @@ def failback(estate: Estate, plan: PlanBuilder) -> None:
     for workload in estate.workloads.values():
         _require_unwritable(plan, workload)
     _lift_isolation(estate, plan)
+    _consent_to_rebuild(estate, plan)
     for workload in estate.workloads.values():
         _rebuild(estate, plan, workload)
     for service in estate.services:
@@ -74,12 +78,22 @@ def _power_back(estate: Estate, plan: PlanBuilder) -> tuple[str, ...]:
         return ()
     networks = [str(network) for network in estate.networks_of(plan.target)]
     carriers = _carriers(estate) if FencingKind.ISOLATION in fencing.kinds else []
+    if carriers:
+        plan.step(
+            "consent-to-hold",
+            title=f"Consent to isolate {plan.target} while its power comes back",
+            call=call("authorise", origin=plan.origin, target=plan.target),
+            gate=gate(persons=2, standing_order=True),
+            repeatable=True,
+            by_hand=CONSENT_BY_HAND,
+        )
     for carrier in carriers:
         plan.step(
             f"hold-{carrier}",
             title=f"Isolate {plan.target} at {carrier} while its power comes back",
             call=call("isolate", carrier=carrier, networks=networks),
             hosts=(carrier,),
+            after=("consent-to-hold",),
             probe=call("isolated", carrier=carrier, networks=networks),
             repeatable=True,
             verify=True,
@@ -149,6 +163,22 @@ def _lift_isolation(estate: Estate, plan: PlanBuilder) -> None:
         )
 
 
+def _consent_to_rebuild(estate: Estate, plan: PlanBuilder) -> None:
+    """Ask two persons before data of the returned site is wiped: what only it holds is gone afterwards."""
+    observed = tuple(f"unwritable-{name}" for name in estate.workloads)
+    nodes = dict.fromkeys(workload.members[plan.target] for workload in estate.workloads.values())
+    plan.step(
+        "consent-to-rebuild",
+        title=f"Consent to wipe the data of {', '.join(nodes)} and to rebuild it from {plan.origin}",
+        call=call("authorise", origin=plan.origin, target=plan.target),
+        after=observed,
+        guards=(guard("not-writable", on=observed),),
+        gate=gate(persons=2, standing_order=True),
+        repeatable=True,
+        by_hand=CONSENT_BY_HAND,
+    )
+
+
 def _rebuild(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
     node, leader = workload.members[plan.target], workload.members[plan.origin]
     plan.step(
@@ -156,7 +186,7 @@ def _rebuild(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
         title=f"Rebuild {workload.name} on {node} as a standby of {leader}",
         call=call("rebuild", workload=workload.name, host=node, leader=leader),
         hosts=(node, leader),
-        after=tuple(f"lift-{carrier}" for carrier in _carriers(estate)),
+        after=("consent-to-rebuild", *(f"lift-{carrier}" for carrier in _carriers(estate))),
         repeatable=True,
         timeout=seconds(300),
         expected=seconds(8),

@@ -44,6 +44,7 @@ from .persons import LabPersons
 from .preparation import (
     is_provisioned,
     left_open,
+    orders_for,
     provision,
     require_nothing_left,
     sign_standing_orders,
@@ -52,7 +53,8 @@ from .preparation import (
 from .promised import promised
 from .runs import DrillRuns
 
-_EVIDENCE = ("records", "estate", "plans", "standing-order.json")
+_ORDERS = "standing-orders"
+_EVIDENCE = ("records", "estate", "plans", "standing-order.json", _ORDERS)
 _KINDS = ("requests", "writability", "events", "final", "markers", "kept", "steps", "steady")
 
 
@@ -179,8 +181,7 @@ class _DrillRun:
         self._connected()
         if self.is_directed and not self.scenario.endured and self._serving_site() == self.scenario.target:
             self.scenario = replace(self.scenario, begins_at=self.scenario.target)
-        if self.scenario.may_use_an_order:
-            sign_standing_orders(self.bench, self.scenario, plan_for=self._plan, view=self.view)
+        sign_standing_orders(self.bench, self.scenario, plan_for=self._plan, view=self.view)
         identities = signing_identities(self.bench)
         folder = self.session.new_folder(self.scenario.name)
         records = RecordFolder(folder.records)
@@ -361,8 +362,11 @@ class _DrillRun:
         files = {name: (folder.records / name).read_bytes() for name in FILES if (folder.records / name).exists()}
         result = recompute(read_records(files))
         order = self._order()
-        if order is not None and (signed := self.bench.orders.path_of(order)).exists():
-            shutil.copyfile(signed, folder.path / "standing-order.json")
+        for reference in orders_for(self.estate, self.scenario):
+            if (signed := self.bench.orders.path_of(reference)).exists():
+                name = "standing-order.json" if reference == order else f"{_ORDERS}/{reference.name}.json"
+                (folder.path / name).parent.mkdir(exist_ok=True)
+                shutil.copyfile(signed, folder.path / name)
         bundle = seal(folder.path, identities, names=_EVIDENCE)
         manifest = (folder.path / "evidence" / "manifest.json").read_bytes()
         sealed = Seal(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from ..drill.model import Scenario
 from ..drill.ports import View
 from ..errors import SecondsiteError, UsageError
-from ..estate.model import SiteName
+from ..estate.model import Estate, SiteName, StandingOrderReference
 from ..evidence import Identity
 from ..plan.model import Plan
 from ..run.model import RunState, StepState, Transition
@@ -91,16 +91,23 @@ def provision(bench: Bench, session: Session, *, plan_for: PlanFor, view: View, 
 
 
 def sign_standing_orders(bench: Bench, scenario: Scenario, *, plan_for: PlanFor, view: View) -> None:
-    """Have the lab's two identities sign an order for exactly the plan that the scenario will need."""
-    for reference in bench.estate.standing_orders:
-        if (reference.runbook, reference.origin, reference.target) == (
-            scenario.runbook,
-            scenario.origin,
-            scenario.target,
-        ):
-            plan = plan_for(scenario.runbook, scenario.origin, scenario.target)
-            bench.orders.sign_as_lab(plan, reference=reference, lasts=_ORDER_LASTS)
-            view.say(f"standing order {reference.name}: signed by two lab identities for plan {plan.digest[:12]}")
+    """Have the lab's two identities sign an order for exactly each plan that the scenario will need."""
+    for reference in orders_for(bench.estate, scenario):
+        plan = plan_for(reference.runbook, reference.origin, reference.target)
+        bench.orders.sign_as_lab(plan, reference=reference, lasts=_ORDER_LASTS)
+        view.say(f"standing order {reference.name}: signed by two lab identities for plan {plan.digest[:12]}")
+
+
+def orders_for(estate: Estate, scenario: Scenario) -> list[StandingOrderReference]:
+    """Return the estate's orders for a scenario's runs: for what answers the fault, if it may use one, and its return.
+
+    The return goes both ways, because it also brings operations to where a scenario begins.
+    """
+    origin, target = scenario.origin, scenario.target
+    wanted = [(scenario.runbook, origin, target)] if scenario.may_use_an_order else []
+    if scenario.return_runbook:
+        wanted += [(scenario.return_runbook, target, origin), (scenario.return_runbook, origin, target)]
+    return [one for one in estate.standing_orders if (one.runbook, one.origin, one.target) in wanted]
 
 
 def signing_identities(bench: Bench) -> list[Identity]:

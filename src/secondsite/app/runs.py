@@ -10,7 +10,7 @@ from pathlib import Path
 from ..drill.ports import Records, RunEnd, View
 from ..drill.rules import mark_of
 from ..estate.model import SiteName
-from ..plan.model import Plan, Step
+from ..plan.model import Intent, Plan, Step
 from ..plan.rules import confirming_rules
 from ..run.model import RunResult, StepRecord, StepState, Transition
 from ..run.ports import NotCovered
@@ -60,7 +60,7 @@ class DrillRuns:
         self._reached = set()
         watch = _Watch(plan=plan, records=self.records, view=self.view, seen=seen, reached=self._reached)
         crew = self.bench.crew(watch, self.desks)
-        if self.by_persons:
+        if self.by_persons and plan.intent is Intent.FAILOVER:
             crew = replace(crew, orders=_NoOrders())
         result = self.session.start(folder, crew, stop=self._stop)
         self._ended.append((plan, result, seen))
@@ -113,7 +113,7 @@ class DrillRuns:
 
 
 class _NoOrders:
-    """No standing order counts: this drill is about consent by persons."""
+    """No standing order counts for what answers the fault: this drill is about consent by persons."""
 
     def covering(self, plan: Plan, step: Step) -> NotCovered:
         """Cover nothing."""

@@ -212,7 +212,7 @@ class Caps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandingOrderReference:
-    """Where a failover may go without asking: the order itself is signed and lies in the state by this ``name``."""
+    """To which run two persons consented beforehand: the signed order lies in the state by this ``name``."""
 
     name: str
     runbook: str

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..errors import ConfigError, Problem, UsageError
 from ..estate.model import Estate, SiteKind, SiteName
+from .consent import steps_nobody_consents_to
 from .document import sealed
 from .model import Call, Command, Gate, Guard, Intent, Plan, Step
 from .rules import GUARDS, dependency_order, reasons_not_to_destroy
@@ -264,6 +265,7 @@ def problems_of(steps: Sequence[Step], estate: Estate) -> Iterator[tuple[str, st
         yield str(error.args[1][0]), f"the steps wait for each other: {' -> '.join(error.args[1])}"
         return
     yield from _problems_of_reading(ordered)
+    yield from steps_nobody_consents_to(ordered)
     if not steps:
         yield "", "the runbook built no steps"
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ..checks.readiness import Override
 from ..errors import Refused, StepMismatch, UsageError
+from ..plan.consent import steps_nobody_consents_to
 from ..plan.differences import Present
 from ..plan.model import Plan
 from .deviations import Notes, deviations, require_consent
@@ -262,6 +263,12 @@ def finish_abort(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> TakenBack:
 
 
 def _require_known(plan: Plan, registry: Registry) -> None:
+    if unasked := list(steps_nobody_consents_to(plan.steps)):
+        raise UsageError(
+            "; ".join(f"{step} of {plan.runbook}: {what}" for step, what in unasked),
+            not_done="nothing was attempted",
+            next_step="a plan as the runbook makes it: secondsite plan " + plan.runbook,
+        )
     calls = [step.call for step in plan.steps] + [step.undo for step in plan.steps if step.undo]
     probes = [step.probe for step in plan.steps if step.probe]
     unknown = sorted({f"action {c.name}" for c in calls if c.name not in registry.actions})

@@ -17,7 +17,7 @@ from ..estate.model import Estate, StandingOrderReference
 from ..evidence.model import PublicKey
 from ..evidence.sign import Identity, load_identity, new_identity, save_identity
 from ..evidence.statement import sign_statement, verify_statement
-from ..plan.model import Plan, Step
+from ..plan.model import Intent, Plan, Step
 from ..run.ports import Covered, NotCovered
 
 LAB_IDENTITIES = ("lab identity 1", "lab identity 2")
@@ -26,6 +26,10 @@ LIMITATION = (
     " changed since, not that two persons agreed"
 )
 _PERSONS = 2
+_CONDITIONS = {
+    Intent.FAILOVER: "the site is lost to every vantage host, as the plan's own guard finds",
+    Intent.FAILBACK: "no node of the returned site accepts a write, as the plan's own guard finds",
+}
 _TRUSTED = "trusted.json"
 
 
@@ -67,7 +71,7 @@ class SignedOrders:
             "origin": plan.origin,
             "target": plan.target,
             "plan_digest": plan.digest,
-            "conditions": ["the site is lost to every vantage host, as the plan's own guard finds"],
+            "conditions": [_CONDITIONS[plan.intent]] if plan.intent in _CONDITIONS else [],
             "not_before": now.isoformat(),
             "expires": (now + lasts).isoformat(),
         }

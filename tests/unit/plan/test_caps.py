@@ -10,7 +10,7 @@ import pytest
 from secondsite.errors import ConfigError
 from secondsite.estate.load import load_estate
 from secondsite.estate.model import Caps, Estate
-from secondsite.plan.builder import PlanBuilder, Runbook, build_plan, call
+from secondsite.plan.builder import PlanBuilder, Runbook, build_plan, call, gate
 from secondsite.plan.document import plan_document, plan_from_document
 from secondsite.plan.load import load_plan
 from secondsite.plan.model import Intent, Plan
@@ -21,7 +21,8 @@ ESTATE = load_estate(ROOT / "inventories" / "small")
 
 def wiping(*destroys: str, hosts: tuple[str, ...] = ("db-dc1", "db-dc2"), estate: Estate = ESTATE) -> Plan:
     def build(_estate: Estate, plan: PlanBuilder) -> None:
-        plan.step("wipe", title="Wipe", call=call("rebuild"), hosts=hosts, destroys=destroys)
+        plan.step("agree", title="Agree", call=call("authorise"), gate=gate(persons=2))
+        plan.step("wipe", title="Wipe", call=call("rebuild"), hosts=hosts, destroys=destroys, after=("agree",))
 
     book = Runbook(name="wiping", title="Wiping", intent=Intent.PROVISION, build=build)
     return build_plan(book, estate, origin=None, target=None, pinning=lambda _used: {})

@@ -212,12 +212,12 @@ class CapsDocument(_Document):
 
 
 class StandingOrderDocument(_Document):
-    """A failover that may begin without asking, because two people signed for it beforehand."""
+    """A run whose gates need not be asked at, because two people signed for it beforehand."""
 
     name: Name = Field(description="The order's name; the signed order itself lies in the state directory.")
     runbook: Name = Field(description="The runbook it allows.")
-    origin: Name = Field(description="The site that is lost.")
-    target: Name = Field(description="The site that takes over.")
+    origin: Name = Field(description="The site that operations leave.")
+    target: Name = Field(description="The site that operations go to.")
 
 
 class RoutingDocument(_Document):
@@ -373,7 +373,7 @@ class EstateDocument(_Document):
         description="How a datacenter is fenced, by its name; by isolation at the carriers where nothing is said.",
     )
     standing_orders: list[StandingOrderDocument] = Field(
-        default_factory=list, description="Failovers that may begin without asking."
+        default_factory=list, description="Runs to which two persons consented beforehand."
     )
     differences: list[DifferenceDocument] = Field(
         default_factory=list, description="In what twins at the two datacenters may differ, why, and until when."
