@@ -234,7 +234,11 @@ def _promote(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
             f"read-lease-{workload.name}",
             *(f"promote-{name}" for name in _before(estate, workload)),
         ),
-        guards=(_fenced(estate, plan), guard("found-ok", on=(f"read-lease-{workload.name}",))),
+        guards=(
+            _fenced(estate, plan),
+            guard("found-ok", on=(f"read-lease-{workload.name}",)),
+            guard("in-sync", on=(f"read-lease-{workload.name}",)),
+        ),
         probe=call("promoted", workload=workload.name, new=new),
         timeout=seconds(60),
         expected=seconds(1),

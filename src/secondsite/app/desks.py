@@ -11,6 +11,7 @@ from ..estate.model import Estate, SiteName
 from ..hands.desks import GROUP, WaitingGate, exchange
 from ..plan.model import Plan
 from ..run.model import Answer, Transition
+from ..run.overrides import PERSONS
 from ..run.ports import Approvers, Hands
 from ..run.rules import step_of_gate, targets_of
 from ..run.service import APPROVAL_LASTS
@@ -44,7 +45,9 @@ class Desks:
         gate, key = transition.detail.get("gate"), transition.run
         with self._lock:
             if isinstance(gate, str):
-                self._gates[key, gate] = self._waiting(self.store.folders.find(transition.run), gate)
+                told = transition.detail.get("to_override")
+                asks = "; ".join(map(str, told)) if isinstance(told, list) else ""
+                self._gates[key, gate] = self._waiting(self.store.folders.find(transition.run), gate, asks)
             else:
                 closed = [one for one in self._gates if one[0] == key and step_of_gate(one[1]) == transition.step]
                 for one in closed if "answer_refused" not in transition.detail else ():
@@ -67,17 +70,18 @@ class Desks:
             thread.join()
         self._threads = []
 
-    def _waiting(self, folder: RunFolder, gate: str) -> WaitingGate:
+    def _waiting(self, folder: RunFolder, gate: str, asks: str) -> WaitingGate:
         plan: Plan = folder.plan()
         step = next(step for step in plan.steps if step.name == step_of_gate(gate))
         asked = "" if gate == step.name else "Did this happen before the interruption? "
+        asked = f"OVERRIDE, that is {asks}, at: " if asks else asked
         return WaitingGate(
             run=folder.id,
             gate=gate,
             title=f"{asked}{step.title}",
             plan_digest=plan.digest,
             targets=targets_of(plan, gate),
-            persons=step.gate.persons if step.gate else 1,
+            persons=PERSONS if asks else step.gate.persons if step.gate else 1,
             opened_at=self.store.clock.now().isoformat(timespec="seconds"),
             lasts_s=APPROVAL_LASTS.total_seconds(),
         )

@@ -9,24 +9,27 @@ from ..checks.rules import CHECKS
 from ..errors import Refused, UsageError
 from ..estate.model import Estate, SiteName
 from ..plan.model import Plan
+from ..run.overrides import OVERRIDABLE
 from ..store.checks import KeptChecks
 from ..store.clock import SystemClock
 from .bench import state_path
 
 
 def overrides_in(words: Sequence[str]) -> Mapping[str, str]:
-    """Return by check why it is overridden, from words like ``RDY-LOGIN=known and harmless``.
+    """Return by check or guard why it is overridden, from words like ``RDY-LOGIN=known and harmless``.
 
     Raises:
-        UsageError: a word names no check, or gives no reason.
+        UsageError: a word names neither, or gives no reason.
     """
-    known = {LOOKED_AT, *(check.id for check in CHECKS)}
+    known = {LOOKED_AT, *(check.id for check in CHECKS), *OVERRIDABLE}
     found: dict[str, str] = {}
     for word in words:
         name, _, reason = word.partition("=")
         if name not in known:
             raise UsageError(
-                f"--override {word!r:.120} names no check", not_done="nothing was begun", next_step="secondsite check"
+                f"--override {word!r:.120} names no check and no guard that may be overridden",
+                not_done="nothing was begun",
+                next_step=f"secondsite check; guards: {', '.join(sorted(OVERRIDABLE))}",
             )
         if not reason.strip():
             raise UsageError(
@@ -55,8 +58,8 @@ def require_ready(estate: Estate, plan: Plan, overridden: Mapping[str, str], *, 
             *(f"{one.check}: {one.why}" for one in left),
             next_step=f"secondsite check, and mend what is wrong; or say why it may be passed: {words}",
         )
-    return tuple(
-        Override(check=one.check, why=one.why, who=who, reason=overridden[one.check])
-        for one in found
-        if one.check in overridden
-    )
+    passed = [(one.check, one.why) for one in found if one.check in overridden]
+    passed += [
+        (guard, "two persons must consent when it comes to that") for guard in OVERRIDABLE if guard in overridden
+    ]
+    return tuple(Override(check=name, why=why, who=who, reason=overridden[name]) for name, why in passed)

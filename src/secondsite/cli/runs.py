@@ -42,8 +42,9 @@ _yes_option = click.option("--yes", is_flag=True, help="Do not ask (needed on a 
     "--override",
     "words",
     multiple=True,
-    metavar="CHECK=REASON",
-    help="Pass this check although it is not green; recorded, and printed in red. May be given again.",
+    metavar="NAME=REASON",
+    help="Pass this check although it is not green, or have two persons decide what the guard fencing-confirmed or"
+    " in-sync refuses; recorded, and printed in red. May be given again.",
 )
 @estate_option
 @_yes_option
@@ -347,6 +348,9 @@ class Teller:
         if isinstance(by, list) and any(map(is_break_glass, by)):
             say(f"THE GLASS WAS BROKEN at {transition.step}: {', '.join(map(str, by))}", style="bold white on red")
         say(f"{transition.step}: {transition.state.value} {extra}".rstrip(), style=style)
+        asks = told.get("to_override")
+        for line in asks if isinstance(asks, list) else ():
+            say(f"  TO OVERRIDE: {line}", style="bold red")
         if transition.state in {StepState.WAITING, StepState.IN_DOUBT} and "gate" in told:
             say(f"  answer with: secondsite approve {transition.run} {told['gate']} --yes|--no --as NAME", style="bold")
 

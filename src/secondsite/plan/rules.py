@@ -261,20 +261,26 @@ def _judge_lease(seen: LeaseGone) -> Fencing:
 
 
 def reasons_not_to_proceed(step: Step, facts: Facts) -> Iterator[str]:
-    """Yield every reason of the step's guards to refuse it; none means it may start.
+    """Yield every reason of the step's guards to refuse it; none means it may start."""
+    yield from (why for _, why in refusals(step, facts))
+
+
+def refusals(step: Step, facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield (guard, reason) for everything that a step's guards have against it.
 
     A guard without a rule, or one that lacks a result it reads, is a reason: unknown never passes.
     """
     for guard in step.guards:
         rule = GUARDS.get(guard.name)
         if rule is None:
-            yield f"no rule is known for the guard {guard.name}"
+            yield "", f"no rule is known for the guard {guard.name}"
             continue
         missing = [name for name in guard.on if name not in facts]
         if missing:
-            yield from (f"{guard.name}: step {name} left no result" for name in missing)
+            yield from (("", f"{guard.name}: step {name} left no result") for name in missing)
             continue
-        yield from rule({name: facts[name] for name in guard.on}, guard.arguments)
+        found = rule({name: facts[name] for name in guard.on}, guard.arguments)
+        yield from ((guard.name, why) for why in found)
 
 
 def isolation_in(result: Mapping[str, object]) -> Isolation:
@@ -451,6 +457,12 @@ def _reasons_not_all_true(facts: Facts, _wanted: Mapping[str, object]) -> Iterat
             yield f"step {name} did not find what it must: {result.get('saw', 'it did not say what it saw')}"
 
 
+def _reasons_it_lacks_writes(facts: Facts, _wanted: Mapping[str, object]) -> Iterator[str]:
+    for name, result in facts.items():
+        if result.get("loses_nothing") is not True:
+            yield f"step {name}: the new primary is not recorded as holding everything that was acknowledged"
+
+
 def _reasons_site_is_not_lost(facts: Facts, _wanted: Mapping[str, object]) -> Iterator[str]:
     for name, result in facts.items():
         lost = result.get("lost")
@@ -475,6 +487,7 @@ _RULES: Mapping[type, str] = {
 GUARDS: Mapping[str, GuardRule] = {
     "fencing-confirmed": _reasons_fencing_is_not_confirmed,
     "found-ok": _reasons_not_all_true,
+    "in-sync": _reasons_it_lacks_writes,
     "not-writable": _reasons_it_still_writes,
     "site-lost": _reasons_site_is_not_lost,
 }

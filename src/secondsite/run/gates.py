@@ -14,12 +14,16 @@ from .rules import answer_from, answer_name, consent_from, reasons_not_to_accept
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenGate:
-    """A gate that waits. ``step`` is whose gate it is; ``persons`` how many distinct persons must grant it."""
+    """A gate that waits. ``step`` is whose gate it is; ``persons`` how many distinct persons must grant it.
+
+    ``what`` is what they let pass, line by line, where that is no step but something that a rule refused.
+    """
 
     name: str
     step: Step
     persons: int
     opened_at: dt.datetime
+    what: tuple[str, ...] = ()
     seen_at: float | None = None
     """On the monotonic clock, if this process opened it: what a stepped clock can't bend."""
 
@@ -37,16 +41,16 @@ class GateKeeper:
         self.open: dict[str, OpenGate] = {}
         self._answers: dict[str, list[HeardAnswer]] = {}
 
-    def begin_waiting(self, name: str, step: Step, *, persons: int) -> OpenGate:
+    def begin_waiting(self, name: str, step: Step, *, persons: int, what: tuple[str, ...] = ()) -> OpenGate:
         """Open a gate, or take up one that was opened before; its waiting time counts from the first opening."""
         now = self._clock.now()
-        body = {"opened_at": now.isoformat(), "persons": persons, "step": step.name}
+        body = {"opened_at": now.isoformat(), "persons": persons, "step": step.name, "what": list(what)}
         seen_at: float | None = self._clock.monotonic()
         if not self._journal.note(self._run, NoteKind.GATE_OPENED, name, body):
             seen_at = None
             earlier = _only(self._journal.notes(self._run), NoteKind.GATE_OPENED, name)
             now = dt.datetime.fromisoformat(str(earlier.body["opened_at"]))
-        self.open[name] = OpenGate(name=name, step=step, persons=persons, opened_at=now, seen_at=seen_at)
+        self.open[name] = OpenGate(name=name, step=step, persons=persons, what=what, opened_at=now, seen_at=seen_at)
         return self.open[name]
 
     def consult_standing_order(self, gate: OpenGate) -> Consent | tuple[str, ...]:
@@ -85,6 +89,7 @@ class GateKeeper:
             "by": list(by),
             "standing_order": standing_order,
             "waited_ms": self._waited_ms(gate),
+            "what": list(gate.what),
         }
         self._journal.note(self._run, NoteKind.GATE_CLOSED, gate.name, body)
         del self.open[gate.name]

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ..errors import ActionError, Effect, LeftOff, Refused
-from ..plan.model import Call, Plan, Step
-from ..plan.rules import Frontier, reasons_not_to_proceed
+from ..plan.model import Call, Gate, Plan, Step
+from ..plan.rules import Frontier
 from . import perform
 from .gates import GateKeeper, OpenGate
 from .kit import Kit, Work
@@ -32,17 +32,18 @@ from .model import (
     StopOrder,
     Transition,
 )
+from .overrides import PERSONS, rule
 from .ports import StepContext
 from .rules import (
+    OVERRIDE,
     attempt_name,
     came_out_well,
     doubt_gate,
     ended_state,
     exit_code_of,
     fold,
-    reasons_in,
-    remarks_in,
     resolved,
+    result_of,
     stale_readings,
     was_taken_over,
 )
@@ -182,12 +183,16 @@ class Interpreter:
 
     def _admit(self, step: Step, record: StepRecord) -> None:
         if record.consent is None:
-            reasons = tuple(reasons_not_to_proceed(step, self._facts))
-            if reasons:
-                self._refuse(step, reasons)
+            ruling = rule(step, self._facts, lambda: self._kit.journal.notes(self._run))
+            if ruling.refused:
+                self._refuse(step, ruling.refused)
+                return
+            if ruling.gate:
+                opened = self._gates.begin_waiting(ruling.gate, step, persons=PERSONS, what=ruling.asks)
+                self._change(step, StepState.WAITING, detail={"gate": opened.name, "to_override": list(ruling.asks)})
                 return
         if step.gate is not None and record.consent is None:
-            self._wait_for_consent(step)
+            self._wait_for_consent(step, step.gate)
             return
         self._start(step)
 
@@ -196,10 +201,7 @@ class Interpreter:
         self._halted = not self._takes_back
         self._change(step, StepState.REFUSED, reasons=reasons, detail={"reasons": list(reasons)})
 
-    def _wait_for_consent(self, step: Step) -> None:
-        gate = step.gate
-        if gate is None:
-            return
+    def _wait_for_consent(self, step: Step, gate: Gate) -> None:
         opened = self._gates.begin_waiting(step.name, step, persons=gate.persons)
         found = self._gates.consult_standing_order(opened)
         if isinstance(found, Consent):
@@ -403,6 +405,10 @@ class Interpreter:
         step = gate.step
         detail = {"granted": consent.granted, "by": list(consent.by), "standing_order": consent.standing_order}
         detail = {**detail, "waited_ms": consent.waited_ms}
+        if gate.name.startswith(OVERRIDE):  # the guards are asked once more, with what was let pass
+            self._change(step, StepState.PLANNED, detail=detail)
+            self._admit(step, self._records[step.name])
+            return
         if gate.name != step.name:  # somebody said whether an attempt in doubt had its effect
             effect = Effect.APPLIED if consent.granted else Effect.NONE
             self._note_settled(step, Seen(effect=effect, detail=detail), by=consent.by)
@@ -459,18 +465,8 @@ class Interpreter:
         return self._result(RunState.INTERRUPTED, self._stop.exit_code)
 
     def _result(self, state: RunState, exit_code: int) -> RunResult:
-        reasons = reasons_in(self._records)
-        if self._stopped_by is not None:
-            reasons = (str(self._stopped_by), *reasons)
-        return RunResult(
-            run=self._run,
-            state=state,
-            exit_code=exit_code,
-            steps=dict(self._records),
-            reasons=reasons,
-            stopped_by=self._stopped_by,
-            remarks=remarks_in(self._kit.journal.notes(self._run)),
-        )
+        notes = self._kit.journal.notes(self._run)
+        return result_of(self._run, state, exit_code, records=self._records, notes=notes, stopped_by=self._stopped_by)
 
     def _change(
         self,

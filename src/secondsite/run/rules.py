@@ -17,10 +17,12 @@ from .model import (
     Json,
     Note,
     NoteKind,
+    RunResult,
     RunState,
     StepRecord,
     StepResult,
     StepState,
+    StopOrder,
 )
 
 LONGEST_APPROVAL = dt.timedelta(hours=24)
@@ -28,6 +30,7 @@ _CLOCKS_DIFFER = dt.timedelta(minutes=5)
 _DOUBT = "in-doubt:"
 DRIFT = "drift:"
 ENGINE = "engine:"
+OVERRIDE = "override:"
 BREAK_GLASS = "break-glass"
 """The name of a key that lies sealed: with it one person can do what takes two, and everybody sees it."""
 
@@ -147,7 +150,10 @@ def doubt_gate(step: str, attempt: int) -> str:
 
 def step_of_gate(gate: str) -> str:
     """Return the name of the step whose gate has this name."""
-    return gate.removeprefix(_DOUBT).rpartition("#")[0] if gate.startswith(_DOUBT) else gate
+    for prefix in (_DOUBT, OVERRIDE):
+        if gate.startswith(prefix):
+            return gate.removeprefix(prefix).rpartition("#")[0]
+    return gate
 
 
 def targets_of(plan: Plan, gate: str) -> tuple[str, ...]:
@@ -364,18 +370,23 @@ def remarks_in(notes: Sequence[Note]) -> tuple[str, ...]:
         for note in notes
         if note.kind is NoteKind.ANSWER and is_break_glass(note.body.get("who"))
     }
+    closed = {note.name for note in notes if note.kind is NoteKind.GATE_CLOSED}
     for note in notes:
         by = [str(who) for who in _list(note.body.get("by"))]
         if note.kind is NoteKind.GATE_CLOSED and note.body.get("granted") and any(map(is_break_glass, by)):
             persons = ", ".join(who for who in by if not is_break_glass(who)) or "nobody else"
             told.append(f"THE GLASS WAS BROKEN at {note.name}, with {persons}: {reasons.get(note.name)}")
-        if note.kind is NoteKind.GATE_CLOSED and note.name.startswith((DRIFT, ENGINE)) and note.body.get("granted"):
+        deviates = note.kind is NoteKind.GATE_CLOSED and note.name.startswith((DRIFT, ENGINE, OVERRIDE))
+        if deviates and note.body.get("granted"):
             what = "; ".join(str(line) for line in _list(note.body.get("what")))
-            told.append(f"{', '.join(by)} consented to go on although {what}")
+            although = "to" if note.name.startswith(OVERRIDE) else "to go on although"
+            told.append(f"{', '.join(by)} consented {although} {what}")
+        if note.kind is NoteKind.GATE_OPENED and note.name.startswith(OVERRIDE) and note.name not in closed:
+            what = "; ".join(str(line) for line in _list(note.body.get("what")))
+            told.append(f"TWO PERSONS ARE ASKED, at {note.name}, to {what}")
         if note.kind is NoteKind.OVERRIDE:
-            told.append(
-                f"{note.body.get('who')} overrode {note.name} ({note.body.get('why')}): {note.body.get('reason')}"
-            )
+            did = "asked that two persons may override" if note.body.get("asks") else "overrode"
+            told.append(f"{note.body.get('who')} {did} {note.name} ({note.body.get('why')}): {note.body.get('reason')}")
         if note.kind is NoteKind.TAKEN_BACK:
             told += _told_of_taking_back(note.body)
     return tuple(told)
@@ -394,6 +405,28 @@ def reasons_in(records: Mapping[str, StepRecord]) -> tuple[str, ...]:
     """Say of every step that ended badly why."""
     bad = {name: record for name, record in records.items() if record.state.ended_badly}
     return tuple(f"{name}: {_why(record)}" for name, record in bad.items())
+
+
+def result_of(
+    run: str,
+    state: RunState,
+    exit_code: int,
+    *,
+    records: Mapping[str, StepRecord],
+    notes: Sequence[Note],
+    stopped_by: StopOrder | None,
+) -> RunResult:
+    """Return how a run stands, with everything that nobody may overlook."""
+    reasons = reasons_in(records)
+    return RunResult(
+        run=run,
+        state=state,
+        exit_code=exit_code,
+        steps=dict(records),
+        reasons=reasons if stopped_by is None else (str(stopped_by), *reasons),
+        stopped_by=stopped_by,
+        remarks=remarks_in(notes),
+    )
 
 
 def _why(record: StepRecord) -> str:

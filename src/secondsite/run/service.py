@@ -16,6 +16,7 @@ from .deviations import Notes, deviations, require_consent
 from .interpreter import Interpreter
 from .kit import Kit
 from .model import ENGINE_VERSION, Answer, Note, NoteKind, RunResult, RunState, StopOrder, TakenBack
+from .overrides import OVERRIDABLE
 from .ports import Approvers, NotSigned, Registry
 from .rules import (
     DRIFT,
@@ -55,7 +56,13 @@ def start_run(plan: Plan, *, run: str, kit: Kit, stop: Stop, overrides: Sequence
     if not kit.journal.note(run, NoteKind.BEGUN, "", {**begun, "places": places}):
         _require_resumable(plan, run=run, kit=kit)
     for one in overrides:
-        body = {"why": one.why, "who": one.who, "reason": one.reason, "at": kit.clock.now().isoformat()}
+        body: dict[str, object] = {
+            "why": one.why,
+            "who": one.who,
+            "reason": one.reason,
+            "at": kit.clock.now().isoformat(),
+        }
+        body |= {"asks": True} if one.check in OVERRIDABLE else {}
         kit.journal.note(run, NoteKind.OVERRIDE, one.check, body)
     return _carry_on(plan, run=run, kit=kit, stop=stop)
 

@@ -37,6 +37,7 @@ def _each(**facts: object) -> Callable[[Guard], Iterator[Finding]]:
 SATISFYING: Mapping[str, Callable[[Guard], Iterator[Finding]]] = {
     "fencing-confirmed": _fenced,
     "found-ok": _each(ok=True, saw="what it must"),
+    "in-sync": _each(loses_nothing=True),
     "not-writable": _each(writable=False),
     "site-lost": _each(lost=True),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..errors import SecondsiteError
 from ..estate.model import WorkloadName
 from ..run.functions import ActionFrom, ProbeFrom, flag, word
 from ..run.model import Json
@@ -40,8 +41,18 @@ class Steps:
         in_sync = lease.sync_leader == old and new in lease.in_sync
         saw = f"leader {lease.leader}, in sync {list(lease.in_sync)}, read at {lease.read_at}"
         taken_by_new = lease.leader == new
-        ok = taken_by_new or (lease.leader in (old, None) and (in_sync or flag(arguments, "loss_allowed")))
-        return Outcome(changed=False, detail={"ok": ok, "saw": saw, "leader": lease.leader, "in_sync": in_sync})
+        ok = taken_by_new or lease.leader in (old, None)
+        loses_nothing = taken_by_new or in_sync or flag(arguments, "loss_allowed")
+        detail = {"ok": ok, "saw": saw, "leader": lease.leader, "in_sync": in_sync, "loses_nothing": loses_nothing}
+        lacks = {} if loses_nothing else {"lacks": self._lacks(arguments, old=old, new=new)}
+        return Outcome(changed=False, detail={**detail, **lacks})
+
+    def _lacks(self, arguments: Json, *, old: str, new: str) -> str:
+        """Say what is known of the writes that the new primary lacks: for persons who decide, not for a rule."""
+        try:
+            return self._adapter(arguments).lacks(new, avoiding=old)
+        except SecondsiteError as error:
+            return f"how much {new} lacks is not known: {error.what}"
 
     def _promote(self, arguments: Json, _context: StepContext) -> Outcome:
         self._adapter(arguments).promote(old=word(arguments, "old"), new=word(arguments, "new"))

@@ -194,6 +194,33 @@ class PatroniCluster:
             raise MeasurementError(f"{leader} knows of no standby {node} of {self.cluster.scope}")
         return Lag(nbytes=int(found[0]), seconds=float(found[1]), observed_at=self._monotonic())
 
+    def lacks(self, node: str, *, avoiding: str) -> str:
+        """Compare what the leader last told the quorum of its position with what the node received.
+
+        The leader tells it every few seconds, so the difference is at least that. Only the databases know of writes in
+        numbers: they are counted when both can be read.
+
+        Raises:
+            Unreachable: no voter, or not the node.
+            MeasurementError: what was answered makes no sense.
+        """
+        voter = self._voter(avoiding=avoiding)
+        told = self._etcdctl(voter, ["get", self._key("status"), "--print-value-only"]).strip()
+        sql = (
+            "SELECT pg_wal_lsn_diff(coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), '0/0')::bigint,"
+            " pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC'"
+        )
+        held, _, newest = self._hands.run(node, self._psql(sql), timeout=_SHORT).stdout.strip().partition("|")
+        try:
+            position = int(json.loads(told)["optime"])
+            nbytes = max(0, position - int(held))
+        except (ValueError, KeyError, TypeError) as error:
+            raise MeasurementError(f"{self.cluster.scope}: how much {node} lacks is not known: {error}") from error
+        return (
+            f"{node} lacks at least {nbytes} bytes of {avoiding}'s log, and every write to {self.cluster.scope} after"
+            f" {newest or 'an unknown time'} UTC"
+        )
+
     def demote(self, old: str, *, successor: str) -> None:
         """Move the writer while both are healthy; return when the successor accepts a write.
 

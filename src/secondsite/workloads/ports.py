@@ -54,6 +54,15 @@ class WorkloadAdapter(Protocol):
         """
         ...
 
+    def lacks(self, node: str, *, avoiding: str) -> str:
+        """Say what is known of the writes that a copy lacks, when its leader on the host to avoid can't be asked.
+
+        Raises:
+            Unreachable: nobody can be asked.
+            MeasurementError: what was answered makes no sense.
+        """
+        ...
+
     def get_ready_to_promote(self, *, old: str, new: str) -> None:
         """Start ahead what ``promote`` will need and what changes nothing before it is fed; it may never be."""
         ...

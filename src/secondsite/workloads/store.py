@@ -124,6 +124,16 @@ class StoredWorkload:
             return said["writable"] is True
         raise MeasurementError(f"{node}: whether it accepts writes to {self.stored.name} is not known: {said}")
 
+    def lacks(self, node: str, *, avoiding: str) -> str:
+        """Ask the node up to when its copy was whole.
+
+        Raises:
+            MeasurementError: it does not say.
+        """
+        lag = self._status(node)["lag_s"]
+        since = f"the last {lag:.0f} seconds" if isinstance(lag, int | float) else "a time that is not known"
+        return f"{node} may lack every write that {avoiding} took to {self.stored.name} in {since}"
+
     def get_ready_to_promote(self, *, old: str, new: str) -> None:
         """Start nothing ahead: every one of its commands acts at once."""
 
