@@ -47,7 +47,10 @@ class SignedOrders:
         if step.gate is None or not step.gate.standing_order:
             return NotCovered(reasons=(f"no standing order may consent to {step.name}",))
         reasons: list[str] = []
+        meant = (plan.runbook, plan.origin, plan.target)
         for reference in self._estate.standing_orders:
+            if (reference.runbook, reference.origin, reference.target) != meant:
+                continue
             try:
                 order = self._read(reference)
             except EvidenceError as error:
@@ -57,7 +60,7 @@ class SignedOrders:
             if not against:
                 return Covered(digest=str(order["plan_digest"]), signers=self._signers())
             reasons += [f"{reference.name}: {reason}" for reason in against]
-        return NotCovered(reasons=tuple(reasons) or ("the estate declares no standing order",))
+        return NotCovered(reasons=tuple(reasons) or ("the estate declares no standing order for this",))
 
     def sign_as_lab(self, plan: Plan, *, reference: StandingOrderReference, lasts: dt.timedelta) -> Path:
         """Sign an order for a plan with the lab's two own identities, and return where it lies."""

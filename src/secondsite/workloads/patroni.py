@@ -100,7 +100,8 @@ class PatroniCluster:
         """Take the lease from ``old`` and name ``new`` its successor; return when ``new`` accepts a write.
 
         Only after fencing of ``old`` is confirmed, and after ``new`` was seen to be in sync: named alone, the
-        candidate is asked for neither. When the lease has expired meanwhile, Patroni elects by itself.
+        candidate is asked for neither. When the lease has expired meanwhile, Patroni elects by itself who is in sync,
+        and who is not only when named: so the candidate is named then too.
 
         Raises:
             ActionError: the lease is held by somebody else (nothing was changed).
@@ -119,6 +120,8 @@ class PatroniCluster:
                     effect=Effect.NONE,
                     next_step="look at the cluster before anything else: patronictl list",
                 )
+            named = self._name_successor(new)
+            self._patience.answered(lambda: self._etcdctl(voter, ["txn"], stdin=named), within=ELECTED_WITHIN_S)
         self._wait_promoted(new, within=dt.timedelta(seconds=30))
 
     def get_ready_to_promote(self, *, old: str, new: str) -> None:
@@ -205,14 +208,14 @@ class PatroniCluster:
             MeasurementError: what was answered makes no sense.
         """
         voter = self._voter(avoiding=avoiding)
-        told = self._etcdctl(voter, ["get", self._key("status"), "--print-value-only"]).strip()
+        told = self._pairs(self._etcdctl(voter, ["get", "--prefix", self._key(""), "-w", "json"]))
         sql = (
             "SELECT pg_wal_lsn_diff(coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), '0/0')::bigint,"
             " pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC'"
         )
         held, _, newest = self._hands.run(node, self._psql(sql), timeout=_SHORT).stdout.strip().partition("|")
         try:
-            position = int(json.loads(told)["optime"])
+            position = int(json.loads(told.get(self._key("status"), ""))["optime"])
             nbytes = max(0, position - int(held))
         except (ValueError, KeyError, TypeError) as error:
             raise MeasurementError(f"{self.cluster.scope}: how much {node} lacks is not known: {error}") from error
@@ -346,10 +349,7 @@ class PatroniCluster:
 
     def _lease_from(self, host: str, listing: str) -> Lease:
         try:
-            pairs = {
-                base64.b64decode(item["key"]).decode(): base64.b64decode(item.get("value", "")).decode()
-                for item in json.loads(listing).get("kvs", [])
-            }
+            pairs = self._pairs(listing)
             sync = json.loads(pairs.get(self._key("sync")) or "{}")
         except (ValueError, KeyError, TypeError) as error:
             raise Unreachable(f"{host}: the lease of {self.cluster.scope} makes no sense: {error}") from error
@@ -360,6 +360,25 @@ class PatroniCluster:
             in_sync=tuple(name for name in standbys.split(",") if name),
             sync_leader=sync.get("leader"),
         )
+
+    def _name_successor(self, new: str) -> str:
+        """Return the transaction that names the candidate where nobody holds the lease."""
+        successor = json.dumps(json.dumps({"member": new}))
+        return f'version("{self._key("leader")}") = "0"\n\nput {self._key("failover")} {successor}\n\n\n'
+
+    @staticmethod
+    def _pairs(listing: str) -> dict[str, str]:
+        """Return what etcdctl listed as JSON: keys and values, which it writes in base64.
+
+        Raises:
+            ValueError: it is no listing.
+            KeyError: an entry has no key.
+            TypeError: it holds something else than text.
+        """
+        return {
+            base64.b64decode(item["key"]).decode(): base64.b64decode(item.get("value", "")).decode()
+            for item in json.loads(listing).get("kvs", [])
+        }
 
     def _take_over(self, *, old: str, new: str) -> str:
         successor = json.dumps(json.dumps({"member": new}))
