@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def test_an_order_does_not_cover_another_plan(tmp_path: Path) -> None:
 
 
 def test_an_order_does_not_cover_the_other_direction(tmp_path: Path) -> None:
-    signed(tmp_path)
+    one = signed(tmp_path)
+    shutil.copy(one, one.with_name("failover-dc2-dc1.json"))  # under the name of the other, it is still this one
     assert "its origin is dc1" in reasons(tmp_path, replace(failover(), origin="dc2", target="dc1"))
 
 
