@@ -13,6 +13,7 @@ from ..checks.rules.differences import with_unused
 from ..checks.rules.flows import FLOWS
 from ..checks.rules.frame import concerned, judged
 from ..checks.rules.procedures import PROCEDURES
+from ..checks.rules.standby import NEWEST_RUN
 from ..errors import ConfigError, Unreachable, UsageError
 from ..estate.model import Estate, Host, HostName
 from ..hands.secrets import ca_directory
@@ -23,6 +24,7 @@ from ..store.checks import KeptChecks
 from ..store.lock import CHECK_LOCK_NAME, RunLock
 from .bench import PROJECT, Bench, open_bench
 from .procedures import expected_digests
+from .standby import copy_name
 
 _AFTER_ANOTHER = dt.timedelta(seconds=60)
 _CODES = {State.PASSED: 0, State.FAILED: 3, State.UNKNOWN: 8}
@@ -170,8 +172,19 @@ def _procedures(bench: Bench) -> Section:
         return Section(trouble=error.what)
 
 
+def _newest_run(bench: Bench) -> Section:
+    """Name the newest run of this controller, and the copy in which another one must find it."""
+    runs = [path.parent.name for path in (bench.state / "runs").glob("[0-9]*/plan.json")]
+    return Section(value={"newest": max(runs, default=""), "copy": copy_name(bench.estate)})
+
+
 # What the controller looks at by itself, by the name that checks give in `outside`, or with a `@` in `reads`.
-OUTSIDE: Mapping[str, Callable[[Bench], Section]] = {FLOWS: _flows, "ssh": _ssh, PROCEDURES: _procedures}
+OUTSIDE: Mapping[str, Callable[[Bench], Section]] = {
+    FLOWS: _flows,
+    "ssh": _ssh,
+    PROCEDURES: _procedures,
+    NEWEST_RUN: _newest_run,
+}
 
 
 def _roots(bench: Bench) -> str:

@@ -20,6 +20,8 @@ PLACE = "/var/lib/secondsite-standby"
 _EVERY_S = 0.3
 _SHARE = 10
 """A copy takes at most one part in so many of a processor's time: a run must not be slower for being copied."""
+_PATIENCE_S = 30.0
+"""So long a host that never had a copy may refuse one before anybody is told: new hosts let nobody in yet."""
 _TIMEOUT = dt.timedelta(seconds=20)
 _KEEP = (
     'umask 077; mkdir -p -- "$1" && base64 -d > "$1/.$2.new" && sync -- "$1/.$2.new"'
@@ -53,6 +55,8 @@ class Standby:
     _threads: list[threading.Thread] = field(default_factory=list, init=False)
     _stopping: threading.Event = field(default_factory=threading.Event, init=False)
     _silent: set[str] = field(default_factory=set, init=False)
+    _sent: set[str] = field(default_factory=set, init=False)
+    _failing: dict[str, float] = field(default_factory=dict, init=False)
 
     def __call__(self, _transition: Transition, /) -> None:
         """Take note that there is something to send."""
@@ -89,11 +93,15 @@ class Standby:
             argv = ["sudo", "-n", "--", "/bin/sh", "-c", _KEEP, "sh", PLACE, copy_name(self.estate)]
             self.hands.run(host, argv, stdin=copy, timeout=_TIMEOUT)
         except SecondsiteError as error:
-            if host not in self._silent:
+            since = self._failing.setdefault(host, self.store.clock.monotonic())
+            lasts = self.store.clock.monotonic() - since > _PATIENCE_S
+            if host not in self._silent and (host in self._sent or lasts or self._stopping.is_set()):
                 self.say(f"{host} has no copy of this controller's state: {error.what}")
-            self._silent.add(host)
+                self._silent.add(host)
         else:
+            self._sent.add(host)
             self._silent.discard(host)
+            self._failing.pop(host, None)
 
 
 def packed(store: RunStore) -> bytes:

@@ -21,7 +21,19 @@ from ..checks.rules.twins import neutral_networks, neutral_words
 from ..errors import ActionError, SecondsiteError, Unreachable
 from ..estate.model import Estate, Host, HostName
 from ..run.ports import CommandResult, Hands
-from .remote.collectors import backups, clock, database, files, names, network, procedures, routing, system, tls
+from .remote.collectors import (
+    backups,
+    clock,
+    database,
+    files,
+    names,
+    network,
+    procedures,
+    routing,
+    standby,
+    system,
+    tls,
+)
 from .remote.collectors.network import BEFORE_TRIES
 
 _LARGEST_ANSWER = 16 << 20
@@ -37,6 +49,7 @@ _MODULES = (
     routing,
     backups,
     procedures,
+    standby,
 )  # a module of collectors is named here
 SLOW = frozenset({"heartbeat"})
 """Sections whose hosts wait for each other: asked for apart, beside everything else."""

@@ -7,6 +7,7 @@ in it are the keys that log in: whoever takes over makes new ones.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sqlite3
 import tarfile
@@ -43,7 +44,8 @@ def _packed(state: Path, open_runs: Collection[str]) -> bytes:
         _copy_journal(state / JOURNAL_NAME, journal)
         archive.add(journal, arcname=JOURNAL_NAME)
         for path in _chosen(state, open_runs):
-            archive.add(path, arcname=str(path.relative_to(state)), recursive=False)
+            with contextlib.suppress(FileNotFoundError):  # a partial file, put in place by its name since it was listed
+                archive.add(path, arcname=str(path.relative_to(state)), recursive=False)
     return out.getvalue()
 
 

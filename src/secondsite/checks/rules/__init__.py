@@ -17,6 +17,7 @@ from . import (
     procedures,
     routing,
     services,
+    standby,
     tls,
 )
 
@@ -35,5 +36,6 @@ _MODULES = (
     backups,
     procedures,
     fencing,
+    standby,
 )
 CHECKS: tuple[Check, ...] = tuple(check for module in _MODULES for check in module.CHECKS)

@@ -1,0 +1,39 @@
+"""Copies of a controller's state that a host keeps: whether another controller could go on from them."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+from typing import Any
+
+from .common import Settings
+
+PLACE = "/var/lib/secondsite-standby"
+_JOURNAL = "journal.sqlite"
+_MOST = 20
+
+
+def standby(settings: Settings) -> dict[str, dict[str, Any]]:  # noqa: ARG001  every host keeps them at one place
+    """Return by file name what is kept: the newest run in it, whether it is whole, and who may read it."""
+    if not os.path.isdir(PLACE):  # noqa: PTH112  see files.py
+        return {}
+    names = sorted(name for name in os.listdir(PLACE) if not name.startswith("."))[:_MOST]  # noqa: PTH208
+    return {name: _described(f"{PLACE}/{name}") for name in names}
+
+
+def _described(path: str) -> dict[str, Any]:
+    about = os.lstat(path)
+    told = {"newest": "", "journal": False, "made": about.st_mtime, "private": not about.st_mode & 0o077}
+    if not stat.S_ISREG(about.st_mode):
+        return {**told, "trouble": "it is no file"}
+    try:
+        with tarfile.open(path, mode="r:gz") as archive:
+            names = archive.getnames()
+    except (OSError, EOFError, tarfile.TarError) as error:
+        return {**told, "trouble": f"it can't be read: {error}"[:200]}
+    runs = [name.split("/")[1] for name in names if name.startswith("runs/") and name.endswith("/plan.json")]
+    return {**told, "newest": max(runs, default=""), "journal": _JOURNAL in names, "trouble": ""}
+
+
+SECTIONS = {"standby": standby}
