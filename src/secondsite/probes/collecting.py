@@ -26,6 +26,7 @@ from .remote.collectors import (
     clock,
     database,
     files,
+    keeping,
     names,
     network,
     procedures,
@@ -48,6 +49,7 @@ _MODULES = (
     names,
     routing,
     backups,
+    keeping,
     procedures,
     standby,
 )  # a module of collectors is named here

@@ -30,6 +30,16 @@ _QUERIES = {
     " array_to_json(s.setconfig)::text FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole"
     " LEFT JOIN pg_database d ON d.oid = s.setdatabase",
 }
+_CLUSTER = """SELECT json_build_object(
+ 'path', current_setting('data_directory'), 'recovering', pg_is_in_recovery(),
+ 'system', (SELECT system_identifier::text FROM pg_control_system()),
+ 'segment_bytes', pg_size_bytes(current_setting('wal_segment_size')),
+ 'archive_mode', current_setting('archive_mode'), 'archive_command', current_setting('archive_command'),
+ 'archived', (SELECT last_archived_wal FROM pg_stat_archiver),
+ 'archived_at', (SELECT extract(epoch FROM last_archived_time) FROM pg_stat_archiver),
+ 'writing', CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_walfile_name(pg_current_wal_lsn()) END,
+ 'databases', (SELECT json_agg(datname ORDER BY datname) FROM pg_database WHERE datallowconn AND NOT datistemplate)
+ )::text"""
 _STATE = """SELECT json_build_object(
  'version', current_setting('server_version'), 'recovering', pg_is_in_recovery(),
  'checksums', current_setting('data_checksums'),
@@ -60,6 +70,17 @@ def _cluster(port: int) -> dict[str, Any]:
             found[name] = {one[0]: one[1] if len(one) == 2 else list(one[1:]) for one in rows}
         found["roles"] = {name: json.loads(text) for name, text in found["roles"].items()}
         found["role_settings"] = {name: json.loads(text) for name, text in found["role_settings"].items()}
+    return found
+
+
+def clusters(_: Settings) -> dict[str, Any]:
+    """Return of each cluster that runs here what has to be backed up, and where its log goes; none without a socket."""
+    found = {}
+    for path in _SOCKETS.glob(".s.PGSQL.*[0-9]"):
+        port = int(path.name.rpartition(".")[2])
+        with _connected(port, "postgres") as connection:
+            row = connection.execute(_CLUSTER).fetchone()
+            found[str(port)] = json.loads(row[0]) if row else {}
     return found
 
 
@@ -191,4 +212,11 @@ def logins(_: Settings) -> list[dict[str, Any]]:
     return found
 
 
-SECTIONS = {"postgres": postgres, "heartbeat": heartbeat, "patroni": patroni, "quorum": quorum, "logins": logins}
+SECTIONS = {
+    "postgres": postgres,
+    "clusters": clusters,
+    "heartbeat": heartbeat,
+    "patroni": patroni,
+    "quorum": quorum,
+    "logins": logins,
+}

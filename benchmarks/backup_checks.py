@@ -1,0 +1,85 @@
+"""How long it takes to see that whatever lives is backed up, and that the backups are new, over a provisioned lab.
+
+The lab must be up and provisioned. Run as root:
+
+    PYTHONPATH=src python benchmarks/backup_checks.py [--estate DIR] [--rounds N]
+
+The baseline is the plain way to ask: one producer after the other, each with restic's list of its newest snapshots. It
+can't see what lives, nor the log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import statistics
+import time
+from pathlib import Path
+
+from secondsite.app import bench
+from secondsite.app.check import checked, choose
+from secondsite.checks.model import Result, State
+from secondsite.estate.model import Estate
+
+GOAL_S = 5.0
+CHECKS = ("BK-COVERAGE", "BK-FRESH", "BK-JOBS")
+PLAIN = ("sudo", "-n", "--", "/usr/local/sbin/secondsite-restic", "snapshots", "--latest", "1", "--json")
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--estate", type=Path, default=bench.DEFAULT_ESTATE)
+    words.add_argument("--rounds", type=int, default=5)
+    asked = words.parse_args()
+    estate = bench.estate(asked.estate)
+    chosen = choose(CHECKS, estate)
+    took: list[float] = []
+    results: tuple[Result, ...] = ()
+    is_green = True
+    with bench.open_bench(estate) as there:
+        for _ in range(asked.rounds):
+            there.hands.close()  # each round makes its connections anew, as a command does
+            begun = time.monotonic()
+            results = checked(there, chosen)
+            took.append(time.monotonic() - begun)
+            is_green = is_green and all(one.state is State.PASSED for one in results)
+        for one in results:
+            print(f"{one.check.id} {one.state.value}: {one.saw}")
+        plain = plainly(there, estate)
+    return report(estate, took, plain, is_green=is_green)
+
+
+def plainly(there: bench.Bench, estate: Estate) -> float:
+    """Return the seconds that the plain way takes."""
+    begun = time.monotonic()
+    for host in estate.hosts.values():
+        if "producer" in host.groups:
+            there.hands.run(host.name, list(PLAIN), timeout=dt.timedelta(seconds=60))
+    return time.monotonic() - begun
+
+
+def report(estate: Estate, took: list[float], plain: float, *, is_green: bool) -> int:
+    median = statistics.median(took)
+    figures = [
+        {
+            "what": f"coverage, freshness and jobs, {len(estate.hosts)} hosts",
+            "value": round(median, 2),
+            "unit": "s",
+            "baseline": round(plain, 2),
+            "ratio": round(plain / median, 1),
+            "goal": f"{GOAL_S:g} s",
+            "met": median <= GOAL_S and is_green,
+        }
+    ]
+    print(f"{'what':<44} {'ours':>8} {'restic alone':>13} {'ratio':>7} {'goal':>6}  met")
+    for one in figures:
+        line = f"{one['what']:<44} {one['value']:>6} s {one['baseline']:>11} s {one['ratio']:>6}x {one['goal']:>6}"
+        print(f"{line}  {'yes' if one['met'] else 'NO'}")
+    print(f"rounds: {', '.join(f'{one:.2f} s' for one in took)}")
+    print(json.dumps({"benchmark": "backup_checks", "figures": figures}))
+    return 0 if all(one["met"] for one in figures) else 3
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
