@@ -59,6 +59,7 @@ def archive(folder: Path, *names: str) -> None:
 def test_only_whole_segments_of_the_newest_archive_count(tmp_path: Path) -> None:
     archive(tmp_path / "16-1", "000000010000000000000001")
     archive(tmp_path / "17-2", "0000000100000000000000FF", "000000010000000100000000", "000000020000000100000001")
+    file(tmp_path / "17-2" / "00000002.history")
     file(tmp_path / "17-2" / "0000000100000000" / "000000010000000000000002.00000028.backup")
     file(tmp_path / "17-2" / "0000000100000000" / f"000000010000000000000003-{'a' * 40}.lz4.pgbackrest.tmp")
     found = keeping.archived(tmp_path)

@@ -187,6 +187,8 @@ def archived(folder: Path) -> dict[str, Any]:
     numbers: dict[str, list[int]] = {}
     newest_at = None
     for part in newest.iterdir():
+        if not part.is_dir():  # where a timeline began
+            continue
         with os.scandir(part) as inside:
             for entry in inside:
                 if segment := _SEGMENT.fullmatch(entry.name):
