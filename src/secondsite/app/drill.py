@@ -52,6 +52,7 @@ from .preparation import (
 )
 from .promised import promised
 from .runs import DrillRuns
+from .standby import Standby
 
 _ORDERS = "standing-orders"
 _EVIDENCE = ("records", "estate", "plans", "standing-order.json", _ORDERS)
@@ -175,6 +176,12 @@ class _DrillRun:
     view: View
     stop: Stop
     _began: ProcessorTime | None = field(default=None, init=False)
+    standby: Standby = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Send the copies from which another controller could go on in a drill too: what is measured includes it."""
+        hands, say = self.bench.hands, self.view.say
+        self.standby = Standby(estate=self.estate, store=self.store, hands=hands, say=say)
 
     def carry_out(self) -> DrillEnd:
         self._provisioned()
@@ -201,6 +208,7 @@ class _DrillRun:
             trouble = error
         finally:
             desks.stop()
+            self.standby.stop()
             records.write("limitations", self._all_limitations(runs))
             records.write("approvals", self._approvals(runs))
             records.close()
@@ -231,6 +239,7 @@ class _DrillRun:
             plans=folder.path / "plans",
             view=self.view,
             desks=desks,
+            standby=self.standby,
             by_persons=self.scenario.consent_at is not None,
         )
         if not self.scenario.by_hand:
@@ -263,7 +272,9 @@ class _DrillRun:
         if before is not None:
             self.view.say(f"the estate was provisioned by run {before}; that is not repeated")
             return
-        provision(self.bench, self.session, plan_for=self._plan, view=self.view, stop=self.stop)
+        provision(
+            self.bench, self.session, plan_for=self._plan, view=self.view, stop=self.stop, observers=(self.standby,)
+        )
 
     def _connected(self) -> None:
         """Log in everywhere beforehand, as an operator on watch would be: a runbook then waits for no login."""

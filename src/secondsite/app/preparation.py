@@ -12,6 +12,7 @@ from ..estate.model import Estate, SiteName, StandingOrderReference
 from ..evidence import Identity
 from ..plan.model import Plan
 from ..run.model import RunState, StepState, Transition
+from ..run.ports import Observer
 from ..run.service import require_no_stop
 from ..run.stop import Stop
 from ..store.folders import RunFolder
@@ -62,7 +63,9 @@ def require_nothing_left(store: RunStore, *, faults: Sequence[str]) -> None:
     )
 
 
-def provision(bench: Bench, session: Session, *, plan_for: PlanFor, view: View, stop: Stop) -> None:
+def provision(
+    bench: Bench, session: Session, *, plan_for: PlanFor, view: View, stop: Stop, observers: Sequence[Observer] = ()
+) -> None:
     """Bring every host to the state its roles describe, and use the service.
 
     Raises:
@@ -78,7 +81,7 @@ def provision(bench: Bench, session: Session, *, plan_for: PlanFor, view: View, 
             view.say(f"provision: {titles.get(transition.step, transition.step)}" + (f" ({told})" if told else ""))
 
     folder = session.begin(plan)
-    result = session.start(folder, bench.crew(tell), stop=stop)
+    result = session.start(folder, bench.crew(tell, *observers), stop=stop)
     require_no_stop(result.stopped_by)
     if stop.asked():
         raise KeyboardInterrupt

@@ -19,6 +19,7 @@ from ..store.folders import RunFolder
 from ..store.runs import Session
 from .bench import Bench
 from .desks import Desks
+from .standby import Standby
 
 _ENDED_WELL = frozenset({StepState.DONE, StepState.VERIFIED})
 _OUTCOMES: Mapping[StepState, str] = {
@@ -47,6 +48,7 @@ class DrillRuns:
     plans: Path
     view: View
     desks: Desks
+    standby: Standby
     by_persons: bool = False
     _stop: Stop = field(default_factory=Stop, init=False)
     _number: int = field(default=0, init=False)
@@ -59,7 +61,7 @@ class DrillRuns:
         seen: list[Transition] = []
         self._reached = set()
         watch = _Watch(plan=plan, records=self.records, view=self.view, seen=seen, reached=self._reached)
-        crew = self.bench.crew(watch, self.desks)
+        crew = self.bench.crew(watch, self.desks, self.standby)
         if self.by_persons and plan.intent is Intent.FAILOVER:
             crew = replace(crew, orders=_NoOrders())
         result = self.session.start(folder, crew, stop=self._stop)
@@ -77,7 +79,9 @@ class DrillRuns:
             if transition.state in _ENDED_WELL:
                 self.view.say(f"{runbook}: {titles.get(transition.step, transition.step)}")
 
-        return _end_of(folder, runbook, self.session.start(folder, self.bench.crew(tell), stop=self._stop))
+        return _end_of(
+            folder, runbook, self.session.start(folder, self.bench.crew(tell, self.standby), stop=self._stop)
+        )
 
     def _begun(self, runbook: str, origin: SiteName, target: SiteName) -> tuple[Plan, RunFolder]:
         plan = self.plan_for(runbook, origin, target)
