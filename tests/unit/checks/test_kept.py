@@ -103,7 +103,7 @@ def healthy() -> Told:
             "jobs": {job: job_of(host, job) for job in expected_jobs(host)},
             "kept": kept(host),
             "clusters": {port: cluster(host, port) for port in SCOPES} if "database" in host.groups else {},
-            "stores": {"folders": folders(host), "snapshot": "x", "missing": [], "missing_count": 0},
+            "stores": {"folders": folders(host), "snapshot": "x", "missing": [], "missing_count": 0, "next": []},
         }
         for host in FULL.hosts.values()
         if GROUPS & set(host.groups)
@@ -321,3 +321,13 @@ def test_a_stanza_is_fresh_only_with_a_new_backup_and_a_full_one_of_these_days(s
 @given(some.sampled_from(["/srv/store2", "/srv/stor", "/var/lib/dpkg2", "/var/lib", "/srv", "/", "/var/lib/etcd"]))
 def test_a_name_that_only_resembles_one_that_is_sent_is_not_covered(path: str) -> None:
     assert not is_covered(path, ["/srv/store", "/etc"], [])
+
+
+def test_a_folder_that_came_to_hold_something_since_and_that_its_job_takes_next_is_no_finding() -> None:
+    def opened(told: Told, *taken: str) -> None:
+        set_to("store-dc1", "stores", "folders", to=["/srv/new", "/srv/store/git"])(told)
+        set_to("store-dc1", "stores", "next", to=list(taken))(told)
+
+    assert outcome("BK-COVERAGE", opened).state is State.FAILED
+    assert outcome("BK-COVERAGE", lambda told: opened(told, "/srv/other")).state is State.FAILED
+    assert outcome("BK-COVERAGE", lambda told: opened(told, "/srv/new")).state is State.PASSED

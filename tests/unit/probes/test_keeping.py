@@ -85,3 +85,21 @@ def test_what_a_job_wrote_down_of_another_snapshot_is_not_believed(tmp_path: Pat
     file(tmp_path / "files.paths", json.dumps({"snapshot": "old", "paths": []}))
     with pytest.raises(Unreadable, match="is not written down"):
         keeping.stores({}, kept=tmp_path)
+
+
+def test_a_folder_that_held_nothing_when_its_job_last_ran_is_taken_next_and_one_that_was_passed_over_is_not(
+    tmp_path: Path,
+) -> None:
+    file(tmp_path / "passed-over" / "old")
+    began = time.time() + 1
+    file(tmp_path / "opened" / "door")
+    watched = [str(tmp_path / "passed-over"), str(tmp_path / "opened")]
+    configuration = {"jobs": {"files": {"where_there": watched}}}
+    while time.time() < began:
+        time.sleep(0.05)
+    (tmp_path / "opened" / "door").write_text("closed")
+    sent = {"roots": [], "began": began}
+    assert list(keeping.taken_next(configuration, sent)) == [str(tmp_path / "opened")]
+    assert list(keeping.taken_next({}, sent)) == []
+    sent = {"roots": [str(tmp_path / "opened")], "began": began}
+    assert list(keeping.taken_next(configuration, sent)) == []

@@ -340,7 +340,8 @@ def _covered_folders(host: Host, facts: Facts, all_sent: list[Sent]) -> Iterator
         yield bad(f"{host.name} has no snapshot of files", host.name)
     roots = list(own.told["roots"]) if own else []
     paths = [cluster["path"] for cluster in facts["clusters"].values()]  # their rule is below
-    uncovered = [path for path in stores["folders"] if not is_covered(path, [*roots, *paths], all_sent)]
+    known = [*roots, *paths, *stores["next"]]
+    uncovered = [path for path in stores["folders"] if not is_covered(path, known, all_sent)]
     for path in uncovered:
         yield bad(f"{host.name}: {path} is in no backup", host.name)
     missing = stores["missing"]

@@ -17,6 +17,7 @@ from .common import Settings, Unreadable, run
 
 _UNITS = Path("/etc/systemd/system")
 _KEPT = Path("/var/lib/secondsite/backup")
+_CONFIGURATION = Path("/etc/secondsite/backup.json")
 _TIMER = re.compile(r"secondsite-(backup|keep)-([a-z]+)\.timer")
 _ASKED = "Id,LoadState,UnitFileState,ActiveState,SubState,Result,ExecMainStatus"
 _REPOSITORY = Path("/etc/pgbackrest/pgbackrest.conf")
@@ -66,7 +67,7 @@ def _told(path: Path) -> Any:
         raise Unreadable(f"{path} can't be read: {error}") from error
 
 
-def stores(_: Settings, kept: Path = _KEPT) -> dict[str, Any]:
+def stores(_: Settings, kept: Path = _KEPT, configuration: Path = _CONFIGURATION) -> dict[str, Any]:
     """Return every folder that holds anything, and which files of those that are sent the newest snapshot lacks.
 
     A file that changed since the snapshot began is not lacking.
@@ -74,7 +75,7 @@ def stores(_: Settings, kept: Path = _KEPT) -> dict[str, Any]:
     folders = sorted({found for place, depth in _PLACES.items() for found in folders_with_files(place, depth)})
     sent = _told(kept / "files.sent.json")
     if sent is None:
-        return {"folders": folders, "snapshot": None, "missing": [], "missing_count": 0}
+        return {"folders": folders, "snapshot": None, "missing": [], "missing_count": 0, "next": []}
     listed = _told(kept / "files.paths")
     if listed is None or listed["snapshot"] != sent["snapshot"]:
         raise Unreadable("what the newest snapshot of files holds is not written down")
@@ -84,7 +85,16 @@ def stores(_: Settings, kept: Path = _KEPT) -> dict[str, Any]:
         "snapshot": sent["snapshot"],
         "missing": missing[:_MANY],
         "missing_count": len(missing),
+        "next": sorted(taken_next(_told(configuration) or {}, sent)),
     }
+
+
+def taken_next(configuration: Mapping[str, Any], sent: Mapping[str, Any]) -> Iterator[str]:
+    """Yield each folder that the job sends where it is there, and that held nothing yet when it last did."""
+    watched = configuration.get("jobs", {}).get("files", {}).get("where_there", [])
+    for root in watched:
+        if root not in sent["roots"] and not any(lacking([root], set(), since=sent["began"])):
+            yield root
 
 
 def folders_with_files(place: str, depth: int) -> Iterator[str]:
