@@ -44,6 +44,7 @@ class Conductor:
     _deadline: float = field(default=0.0, init=False)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=2), init=False)
     _fault: Fault = field(init=False)
+    _has_two_writers: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         """Break nothing yet."""
@@ -356,7 +357,22 @@ class Conductor:
                 raise KeyboardInterrupt
             if self.kit.clock.monotonic() > self._deadline:
                 raise Refused(f"the drill exceeded its maximum duration of {self.scenario.maximum}")
+            self._require_one_writer()
             self.kit.clock.sleep(min(left, 0.1))
+
+    def _require_one_writer(self) -> None:
+        """End the drill at once where two nodes write the same data: nothing it could still show is worth that.
+
+        Raises:
+            Refused: they do. It is said once, so that everything that follows can take back what was broken.
+        """
+        found = self.kit.writability.several()
+        if found and not self._has_two_writers:
+            self._has_two_writers = True
+            raise Refused(
+                f"two nodes accept writes to the same data: {found}",
+                next_step="secondsite runs list, and look at both nodes before anything else: their data has parted",
+            )
 
     def _event(self, name: str, *, at: float | None = None, detail: object = "") -> None:
         record: dict[str, object] = {"t": self.kit.clock.monotonic() if at is None else at, "event": name}

@@ -224,6 +224,10 @@ class WritabilityWatch(Protocol):
         """The newest state by workload and node."""
         ...
 
+    def several(self) -> str:
+        """Name the data that two nodes could surely write at once; nothing as long as there is none."""
+        ...
+
     def stop(self) -> None:
         """End."""
         ...

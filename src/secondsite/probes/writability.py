@@ -15,6 +15,7 @@ from ..estate.model import Estate, HostName, Workload, WorkloadName
 from ..run.ports import Hands, Stream
 from .customers import lines_to
 from .ship import ship
+from .writers import WriterWatch
 
 EVERY = dt.timedelta(milliseconds=250)
 EVERY_STORED = dt.timedelta(milliseconds=400)
@@ -76,6 +77,7 @@ class NodePoller:
         self._patience_s = patience_s
         self._hands, self._clusters, self._records, self._monotonic = hands, clusters, records, monotonic
         self._states: dict[tuple[str, str], str] = {}
+        self._watch = WriterWatch()
         self._latest: dict[HostName, float] = {}
         self._heard = {host: threading.Event() for host in clusters}
         self._lock = threading.Lock()
@@ -99,6 +101,11 @@ class NodePoller:
         """Return the newest state by workload and node."""
         with self._lock:
             return dict(self._states)
+
+    def several(self) -> str:
+        """Name the data that two nodes could surely write at once, and those nodes; nothing while there is none."""
+        with self._lock:
+            return self._watch.several()
 
     def stop(self) -> None:
         """End. Harmless when it was never started."""
@@ -175,6 +182,8 @@ class NodePoller:
                 self._latest[host] = max(self._latest.get(host, t), t)
                 self._heard[host].set()
             self._states[(workload, host)] = state
+            took = line.get("took_s")
+            self._watch.see(workload, host, state, t=t, took_s=took if isinstance(took, float) else 0.0)
             self._records.append("writability", line)
 
 

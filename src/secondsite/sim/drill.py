@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -49,6 +50,8 @@ class SimulatedDrill:
     said: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     stop_at: tuple[str, threading.Event] | None = None
+    split_s: float = math.inf
+    """How long after the promotion the old primary turns out to write as well."""
     _traffic_runs: bool = False
     _polls: bool = False
     _checks: int = 0
@@ -73,6 +76,11 @@ class SimulatedDrill:
         """Move the clock, and let other threads run."""
         self._now += seconds
         time.sleep(0.0005)  # noqa: TID251  real threads need a real moment
+
+    def two_writers(self) -> str:
+        """Name them, from when they are."""
+        apart = self._promoted_at is not None and self._now - self._promoted_at >= self.split_s
+        return "billing at db-dc1, db-dc2" if apart else ""
 
     # Injector
 
@@ -375,6 +383,10 @@ class WritabilityOf:
     def states(self) -> Mapping[tuple[str, str], str]:
         """Say nothing."""
         return {}
+
+    def several(self) -> str:
+        """Name two writers once the world has them."""
+        return self.world.two_writers() if self.polling else ""
 
     def stop(self) -> None:
         """End."""

@@ -573,3 +573,17 @@ def test_a_fault_under_which_nobody_can_be_served_lasts_no_longer_than_it_should
     at = {str(event["event"]): float(str(event["t"])) for event in world.records["events"]}
     lasted = at["fault-ended"] - at["fault-begun"]
     assert told.lasts.total_seconds() <= lasted <= told.lasts.total_seconds() + SLACK_S
+
+
+@pytest.mark.parametrize("after_s", [0.0, 3.0])
+def test_a_drill_ends_at_once_when_two_nodes_write_the_same_data_and_takes_its_fault_back(after_s: float) -> None:
+    world = SimulatedDrill(split_s=after_s)
+
+    with pytest.raises(Refused, match="two nodes accept writes to the same data: billing at db-dc1, db-dc2"):
+        conductor(world).conduct()
+
+    assert not world.dark
+    assert "traffic-stopped" in world.events()
+    assert world.events().count("aborted") == 1
+    assert "failback-started" not in world.events()
+    assert "cleanup-proven" in world.events()
