@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from ..errors import ActionError, SecondsiteError, Unreachable
 from ..estate.model import Estate, SiteName
 from ..hands.desks import GROUP, WaitingGate, exchange
+from ..plan.consent import TWO_PERSONS
 from ..plan.model import Plan
 from ..run.model import Answer, Transition
-from ..run.overrides import PERSONS
 from ..run.ports import Approvers, Hands
 from ..run.rules import step_of_gate, targets_of
 from ..run.service import APPROVAL_LASTS
@@ -81,7 +81,7 @@ class Desks:
             title=f"{asked}{step.title}",
             plan_digest=plan.digest,
             targets=targets_of(plan, gate),
-            persons=PERSONS if asks else step.gate.persons if step.gate else 1,
+            persons=TWO_PERSONS if asks else step.gate.persons if step.gate else 1,
             opened_at=self.store.clock.now().isoformat(timespec="seconds"),
             lasts_s=APPROVAL_LASTS.total_seconds(),
         )

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import Refused
+from ..plan.consent import TWO_PERSONS
 from ..plan.differences import Present, differences
 from ..plan.model import Plan
 from .model import ENGINE_VERSION, HeardAnswer, Json, Note, NoteKind
 from .ports import Approvers, NotSigned
 from .rules import DRIFT, ENGINE, answer_from, reasons_not_to_accept, tally
 
-PERSONS = 2
 AsItIsNow = Callable[[], Present]
 
 
@@ -76,19 +76,19 @@ def require_consent(
         if closed is None:
             closed = _decide(one, run=run, plan=plan, journal=journal, approvers=approvers, now=now)
         if closed is None:
-            reasons += [*one.what, f"{PERSONS} persons have to consent to that at {one.gate}"]
+            reasons += [*one.what, f"{TWO_PERSONS} persons have to consent to that at {one.gate}"]
         elif closed.get("granted") is not True:
             reasons += [*one.what, f"{', '.join(map(str, _by(closed)))} said no to that"]
     if reasons:
         how = "; ".join(f"secondsite approve {run} {one.gate} --yes --as NAME" for one in found)
-        raise Refused(*reasons, next_step=f"undo the change, or have {PERSONS} persons consent: {how}")
+        raise Refused(*reasons, next_step=f"undo the change, or have {TWO_PERSONS} persons consent: {how}")
 
 
 def _decide(
     one: Deviation, *, run: str, plan: Plan, journal: Notes, approvers: Approvers, now: dt.datetime
 ) -> Json | None:
     """Open the gate if it is not open yet, count the answers, and close it if they decide it."""
-    opened = {"opened_at": now.isoformat(), "persons": PERSONS, "step": "", "what": list(one.what)}
+    opened = {"opened_at": now.isoformat(), "persons": TWO_PERSONS, "step": "", "what": list(one.what)}
     journal.note(run, NoteKind.GATE_OPENED, one.gate, opened)
     heard = []
     for note in journal.notes(run):
@@ -100,7 +100,7 @@ def _decide(
             reasons_not_to_accept(answer, run=run, plan=plan, gates=(one.gate,), now=now)
         ):
             heard.append(HeardAnswer(answer=answer, key=signed.key))
-    granted = tally(heard, persons=PERSONS)
+    granted = tally(heard, persons=TWO_PERSONS)
     if granted is None:
         return None
     by = list(dict.fromkeys(one.answer.who for one in heard if one.answer.granted is granted))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ..errors import ActionError, Effect, LeftOff, Refused
+from ..plan.consent import TWO_PERSONS
 from ..plan.model import Call, Gate, Plan, Step
 from ..plan.rules import Frontier
 from . import perform
@@ -32,7 +33,7 @@ from .model import (
     StopOrder,
     Transition,
 )
-from .overrides import PERSONS, rule
+from .overrides import rule
 from .ports import StepContext
 from .rules import (
     OVERRIDE,
@@ -188,7 +189,7 @@ class Interpreter:
                 self._refuse(step, ruling.refused)
                 return
             if ruling.gate:
-                opened = self._gates.begin_waiting(ruling.gate, step, persons=PERSONS, what=ruling.asks)
+                opened = self._gates.begin_waiting(ruling.gate, step, persons=TWO_PERSONS, what=ruling.asks)
                 self._change(step, StepState.WAITING, detail={"gate": opened.name, "to_override": list(ruling.asks)})
                 return
         if step.gate is not None and record.consent is None:

@@ -20,7 +20,6 @@ OVERRIDABLE = {
     "in-sync": "promote a copy that lacks writes which customers were told are safe",
 }
 """The guards that can be overridden, and what that means. Everything else that a guard refuses stays refused."""
-PERSONS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -208,14 +208,14 @@ class PatroniCluster:
             MeasurementError: what was answered makes no sense.
         """
         voter = self._voter(avoiding=avoiding)
-        told = self._pairs(self._etcdctl(voter, ["get", "--prefix", self._key(""), "-w", "json"]))
+        listing = self._etcdctl(voter, ["get", "--prefix", self._key(""), "-w", "json"])
         sql = (
             "SELECT pg_wal_lsn_diff(coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), '0/0')::bigint,"
             " pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC'"
         )
         held, _, newest = self._hands.run(node, self._psql(sql), timeout=_SHORT).stdout.strip().partition("|")
         try:
-            position = int(json.loads(told.get(self._key("status"), ""))["optime"])
+            position = int(json.loads(self._pairs(listing).get(self._key("status"), ""))["optime"])
             nbytes = max(0, position - int(held))
         except (ValueError, KeyError, TypeError) as error:
             raise MeasurementError(f"{self.cluster.scope}: how much {node} lacks is not known: {error}") from error

@@ -130,7 +130,7 @@ class StoredWorkload:
         Raises:
             MeasurementError: it does not say.
         """
-        lag = self._status(node)["lag_s"]
+        lag = self._status(node).get("lag_s")
         since = f"the last {lag:.0f} seconds" if isinstance(lag, int | float) else "a time that is not known"
         return f"{node} may lack every write that {avoiding} took to {self.stored.name} in {since}"
 

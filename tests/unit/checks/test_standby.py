@@ -92,3 +92,9 @@ def test_the_collector_tells_of_half_a_copy_and_of_a_folder_in_its_place(kept: P
     kept.unlink()
     kept.mkdir()
     assert described()["trouble"] == "it is no file"
+
+
+def test_the_collector_tells_of_a_copy_in_which_a_block_is_of_no_kind(kept: Path) -> None:
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:10] + b"\xff" + whole[11:])  # the first block behind the header
+    assert "can't be read" in described()["trouble"]

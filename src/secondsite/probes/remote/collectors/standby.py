@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
+import zlib
 from typing import Any
 
 from .common import Settings
@@ -30,7 +31,7 @@ def _described(path: str) -> dict[str, Any]:
     try:
         with tarfile.open(path, mode="r:gz") as archive:
             names = archive.getnames()
-    except (OSError, EOFError, tarfile.TarError) as error:
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         return {**told, "trouble": f"it can't be read: {error}"[:200]}
     runs = [name.split("/")[1] for name in names if name.startswith("runs/") and name.endswith("/plan.json")]
     return {**told, "newest": max(runs, default=""), "journal": _JOURNAL in names, "trouble": ""}
