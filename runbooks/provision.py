@@ -87,15 +87,32 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
         by_hand="Print failover and failback in both directions (secondsite plan RUNBOOK --from SITE --to SITE"
         " --format html) and put them into /srv/runbooks on these hosts.",
     )
+    keeping = [str(host.name) for host in estate.hosts.values() if {"producer", "repository"} & set(host.groups)]
+    if keeping:
+        plan.step(
+            "first-backups",
+            title="Make the first backup of whatever was never backed up",
+            call=call("first-backups", hosts=keeping),
+            hosts=keeping,
+            after=("converge",),
+            repeatable=True,
+            timeout=seconds(900),
+            expected=seconds(15),
+            by_hand="On each of these hosts: systemctl start each unit that /etc/secondsite/first-backups/* names and"
+            " whose file beside it is not there, and wait until all have ended well.",
+        )
     plan.step(
         "require-all-hosts",
         title="See that no host was left out",
         call=call(
             "require-all-hosts",
-            unreachable=[result_of("first-contact", "unreachable"), result_of("converge", "unreachable")],
+            unreachable=[
+                result_of(step, "unreachable")
+                for step in ("first-contact", "converge", *(("first-backups",) if keeping else ()))
+            ],
         ),
         hosts=tuple(hosts),
-        after=("note-machines", "hand-over-keys", "keep-procedures"),
+        after=("note-machines", "hand-over-keys", "keep-procedures", *(("first-backups",) if keeping else ())),
         reads_only=True,
         timeout=seconds(10),
         by_hand="Name the hosts that did not answer; provision them later.",

@@ -16,6 +16,7 @@ from ..hands import controllers, fencing, keepers, secrets
 from ..hands.age import LAB_LIMITATION, Safe, own_safe
 from ..hands.approvers import SshApprovers, make_lab_persons
 from ..hands.dns import NameServer
+from ..hands.first_backups import FirstBackups
 from ..hands.isolation import CarrierFilter, CarrierIsolation
 from ..hands.keys import RUNNER, USER, Trust
 from ..hands.machines import Machines
@@ -213,6 +214,7 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
         controllers.Steps(hands=hands).registry(),
         Machines(estate=estate, hands=runner, path=state / "machines.json").registry(),
         procedures.Steps(estate=estate, hands=hands).registry(),
+        FirstBackups(hands=hands).registry(),
         keepers.Steps(estate=estate, hands=hands, authorities=authorities, now=clock.now).registry(),
         provisioning_registry(
             estate,

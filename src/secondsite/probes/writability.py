@@ -24,6 +24,7 @@ UNREACHABLE = "unreachable"
 _SILENT_AFTER_S = 0.8
 GIVE_UP_AFTER_S = 3.0
 _LATE_AFTER_S = 5.0
+_LAST_LOOK_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,7 @@ class NodePoller:
         self._states: dict[tuple[str, str], str] = {}
         self._watch = WriterWatch()
         self._latest: dict[HostName, float] = {}
+        self._began: dict[tuple[str, str], float] = {}
         self._heard = {host: threading.Event() for host in clusters}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -108,11 +110,28 @@ class NodePoller:
             return self._watch.several()
 
     def stop(self) -> None:
-        """End. Harmless when it was never started."""
+        """End, after one more poll of every node. Harmless when it was never started.
+
+        A node that was found writable just now is judged by what the others are from then on: without that poll, nobody
+        could say that there were two.
+        """
+        if self._threads and not self._stopping.is_set():
+            asked = self._monotonic()
+            while self._unseen_since(asked) and self._monotonic() - asked < _LAST_LOOK_WITHIN_S:
+                self._stopping.wait(0.05)
         self._stopping.set()
         for thread in self._threads:
             thread.join(7)
         self._threads = []
+
+    def _unseen_since(self, asked: float) -> bool:
+        """Say whether there is a node of which no poll began after that."""
+        with self._lock:
+            return any(
+                self._began.get((one.workload, host), -math.inf) < asked
+                for host, here in self._clusters.items()
+                for one in here
+            )
 
     def _begin(self, name: str, work: Callable[[HostName], None], host: HostName) -> None:
         thread = threading.Thread(target=work, args=(host,), name=f"{name} {host}", daemon=True)
@@ -183,7 +202,9 @@ class NodePoller:
                 self._heard[host].set()
             self._states[(workload, host)] = state
             took = line.get("took_s")
-            self._watch.see(workload, host, state, t=t, took_s=took if isinstance(took, float) else 0.0)
+            took_s = took if isinstance(took, float) else 0.0
+            self._began[workload, host] = t - took_s
+            self._watch.see(workload, host, state, t=t, took_s=took_s)
             self._records.append("writability", line)
 
 
