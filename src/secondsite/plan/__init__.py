@@ -19,6 +19,15 @@ from ..estate.model import (
 )
 from .access import refuse_old_keys
 from .builder import PlanBuilder, Runbook, call, gate, guard, result_of, runbook, seconds
+from .losing import (
+    customers_of,
+    declare_lost,
+    fence,
+    fencing_confirmed,
+    fencing_observers,
+    isolating_carriers,
+    switched_outlets,
+)
 from .manual import (
     catch_up_by_hand,
     promote_by_hand,
@@ -65,9 +74,15 @@ __all__ = [
     "call",
     "catch_up_by_hand",
     "close_by_hand",
+    "customers_of",
+    "declare_lost",
+    "fence",
+    "fencing_confirmed",
+    "fencing_observers",
     "gate",
     "guard",
     "isolate_by_hand",
+    "isolating_carriers",
     "journey_by_hand",
     "keep_isolation_by_hand",
     "lift_by_hand",
@@ -86,6 +101,7 @@ __all__ = [
     "runbook",
     "seconds",
     "switch_by_hand",
+    "switched_outlets",
     "try_silence_by_hand",
     "verify_by_hand",
     "visit_name",
