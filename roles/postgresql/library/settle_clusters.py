@@ -197,7 +197,8 @@ class Cluster:
         rows = connection.execute("SELECT application_name, state, sync_state FROM pg_stat_replication").fetchall()
         streaming = {name for name, state, _ in rows if state == "streaming"}
         synchronous = any(sync_state == "sync" for _, _, sync_state in rows)
-        return set(self.module.params["peers"]) <= streaming and (synchronous or not self.want["synchronous"])
+        peers = set(self.module.params["peers"])  # none where a site is gone for good: nobody could be synchronous
+        return peers <= streaming and (synchronous or not peers or not self.want["synchronous"])
 
 
 def difference(want: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..estate.load import load_estate
 from ..estate.model import Estate, WorkloadName
 from ..hands import actions as hand_actions
-from ..hands import controllers, fencing, keepers, secrets
+from ..hands import controllers, fencing, keepers, restoring, secrets
 from ..hands.age import LAB_LIMITATION, Safe, own_safe
 from ..hands.approvers import SshApprovers, make_lab_persons
 from ..hands.dns import NameServer
@@ -215,6 +215,7 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
         Machines(estate=estate, hands=runner, path=state / "machines.json").registry(),
         procedures.Steps(estate=estate, hands=hands).registry(),
         FirstBackups(hands=hands).registry(),
+        restoring.Steps(hands=hands).registry(),
         keepers.Steps(estate=estate, hands=hands, authorities=authorities, now=clock.now).registry(),
         provisioning_registry(
             estate,

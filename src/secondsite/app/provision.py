@@ -34,8 +34,11 @@ class Keys:
 
 
 def bootstrap_of(lab: LabSettings | None, environment: Mapping[str, str]) -> Bootstrap:
-    """Return how bare hosts are reached the first time: with the key and the pins that their owner uses already."""
-    if lab is not None:
+    """Return how bare hosts are reached the first time: with the key and the pins that their owner uses already.
+
+    A lab keeps both; whoever goes on from another state than the lab's names them, as for hosts of one's own.
+    """
+    if lab is not None and not {KNOWN_HOSTS, BOOTSTRAP_KEY} <= environment.keys():
         return Bootstrap(pins=lab.known_hosts, key=lab.key)
     home = Path(environment.get("HOME", "/root")) / ".ssh"
     return Bootstrap(
@@ -50,16 +53,26 @@ def provisioning_registry(
 ) -> Registry:
     """Return the steps of provisioning."""
 
-    def variables() -> dict[str, object]:
+    def variables(of: Estate) -> dict[str, object]:
         known = secrets.make(keys.safe.directory, safe=keys.safe)
         access = provisioning.Access(scripts=scripts(), revoked=keys.trust.revoked())
-        return dict(
-            provisioning.variables_of(estate, state=state, known=known, authorities=keys.authorities, access=access)
-        )
+        told = provisioning.variables_of(of, state=state, known=known, authorities=keys.authorities, access=access)
+        # who joins what is left finds an agreement that goes on, and must not begin one of its own
+        whole = {"etcd_initial_state": "existing", "backup_numbers": _numbers(estate)}
+        return {**told, **whole} if of != estate else dict(told)
+
+    def door(of: Estate) -> AnsibleDoor:
+        return AnsibleDoor(list(of.hosts.values()), trust=keys.trust, variables=lambda: variables(of))
 
     return provisioning.registry(
         estate,
         pyinfra=PyinfraDoor(project / PYINFRA, trust=keys.trust, bootstrap=bootstrap),
-        ansible=AnsibleDoor(list(estate.hosts.values()), trust=keys.trust, variables=variables),
+        ansible=door,
         now=clock.now,
     )
+
+
+def _numbers(estate: Estate) -> dict[str, int]:
+    """Number the repositories as the roles do, which see no more than the estate they are given."""
+    repositories = sorted(str(host.name) for host in estate.hosts.values() if "repository" in host.groups)
+    return {name: number for number, name in enumerate(repositories, start=1)}

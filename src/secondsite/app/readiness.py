@@ -8,7 +8,7 @@ from ..checks.readiness import LOOKED_AT, Override, obstacles, unpassed
 from ..checks.rules import CHECKS
 from ..errors import Refused, UsageError
 from ..estate.model import Estate, SiteName
-from ..plan.model import Plan
+from ..plan.model import Intent, Plan
 from ..run.overrides import OVERRIDABLE
 from ..store.checks import KeptChecks
 from ..store.clock import SystemClock
@@ -44,10 +44,12 @@ def overrides_in(words: Sequence[str]) -> Mapping[str, str]:
 def require_ready(estate: Estate, plan: Plan, overridden: Mapping[str, str], *, who: str) -> tuple[Override, ...]:
     """Pass when the newest checks let this plan move operations; return what was overridden for it.
 
+    A restart from nothing is asked for when nothing is ready any more: it builds anew what checks would look at.
+
     Raises:
         Refused: they don't; every obstacle is named as it can be overridden.
     """
-    if not plan.intent.has_direction or plan.origin is None:
+    if not plan.intent.has_direction or plan.origin is None or plan.intent is Intent.RESTART:
         return ()
     lost = [str(host.name) for host in estate.hosts_at(SiteName(plan.origin))]
     found = tuple(obstacles(KeptChecks(state_path(estate)).newest(), lost=lost, now=SystemClock().now()))

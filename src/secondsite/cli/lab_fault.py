@@ -55,6 +55,17 @@ def restore_power(settings: LabSettings, where: tuple[str, ...]) -> None:
         say(f"stay dark, their outlets are off: {', '.join(off)}; secondsite lab fault switch-on HOST")
 
 
+@fault.command("deliver")
+@click.argument("where", nargs=-1, required=True)
+@click.pass_obj
+def deliver(settings: LabSettings, where: tuple[str, ...]) -> None:
+    """Throw hosts without power away, and put new, bare machines in their place. Nothing is left of the old ones.
+
+    WHERE are sites or hosts whose power was cut. This can't be taken back.
+    """
+    say(f"new machines: {', '.join(LabInjector(settings).deliver(where))} answer SSH")
+
+
 @fault.command("switch-on")
 @click.argument("hosts", nargs=-1, required=True)
 @click.pass_obj

@@ -1,4 +1,4 @@
-"""``secondsite takeover``: go on where another controller was lost with its site."""
+"""``secondsite takeover`` and ``recover``: go on where another controller was lost, with its site or altogether."""
 
 from __future__ import annotations
 
@@ -47,3 +47,25 @@ def takeover(*, copy: Path, origin: str, target: str, estate: Path, yes: bool, a
         with app.crew(loaded, (Teller(as_json),), say=say) as crew:
             result = session.resume(store.folders.find(open_runs[0]), crew, stop=stop)
     return finish(result, as_json=as_json)
+
+
+@click.command()
+@click.argument("copy", type=click.Path(path_type=Path, dir_okay=False))
+@estate_option
+def recover(*, copy: Path, estate: Path) -> int:
+    """Lay out COPY, which the vault kept of a controller's state, as this controller's own. No host is touched.
+
+    For the worst day: the controller is gone, and both datacenters with it. COPY lies in /var/lib/secondsite-standby at
+    the vault; whoever stands there brings it. The state directory must be a new one (SECONDSITE_STATE). The keys of the
+    old controller are noted as revoked: whatever is provisioned from here refuses them.
+    """
+    from .. import app  # noqa: PLC0415  what the app imports takes longer than --help may
+    from ..app.takeover import lay_out  # noqa: PLC0415
+
+    store, open_runs = lay_out(app.estate(estate), copy)
+    last = max((one.folder.id for one in store.summaries()), default="none")
+    say(f"laid out in {store.state}; the newest run in the copy: {last}")
+    if open_runs:
+        say(f"open in the copy: {', '.join(open_runs)}; secondsite runs abort RUN gives one up, before another begins")
+    say("next: secondsite run cold_restart --from SITE --to SITE")
+    return 0

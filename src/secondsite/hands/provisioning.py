@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..errors import ActionError, Effect, MeasurementError, Unreachable
-from ..estate.model import Estate, Host
+from ..estate.left import left_after
+from ..estate.model import Estate, Host, SiteName
 from ..estate.nftables.rules import rulesets
 from ..estate.routing.model import EdgeRouting
 from ..estate.routing.rules import routing_of
@@ -101,21 +102,31 @@ class FirstContact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Converge:
-    """Brings hosts to the state their roles describe."""
+    """Brings hosts to the state their roles describe.
+
+    ``door_of`` makes the door to another estate than the whole one: what is left of it when a site is gone for good.
+    """
 
     estate: Estate
     door: AnsibleDoor
+    door_of: Callable[[Estate], AnsibleDoor]
 
     def perform(self, arguments: Json, *, key: str, context: StepContext) -> Outcome:  # noqa: ARG002  repeatable
         """Run the playbook that the plan pinned, on the hosts that were reached.
 
+        With ``lost`` the roles know nothing of that site's hosts, and every workload is at home at the site ``home``.
+
         Raises:
             ActionError: tasks failed; the hosts and tasks are named.
         """
-        hosts = tuple(str(host.name) for host in _hosts(self.estate, arguments))
+        estate, door = self.estate, self.door
+        if "lost" in arguments:
+            estate = left_after(estate, SiteName(str(arguments["lost"])), home=SiteName(str(arguments["home"])))
+            door = self.door_of(estate)
+        hosts = tuple(str(host.name) for host in _hosts(estate, arguments))
         tags = tuple(str(tag) for tag in _list(arguments, "tags"))
         play = Play(playbook=context.files / str(arguments["playbook"]), hosts=hosts, tags=tags)
-        converged = self.door.converge(play, directory=_work(context), timeout=context.timeout)
+        converged = door.converge(play, directory=_work(context), timeout=context.timeout)
         _require_no_failure(converged)
         return Outcome(changed=converged.changed > 0, detail=_detail(converged))
 
@@ -171,12 +182,14 @@ class RenewIdentities:
         return Outcome(changed=True, detail={"revoked": gone})
 
 
-def registry(estate: Estate, *, pyinfra: PyinfraDoor, ansible: AnsibleDoor, now: Callable[[], dt.datetime]) -> Registry:
+def registry(
+    estate: Estate, *, pyinfra: PyinfraDoor, ansible: Callable[[Estate], AnsibleDoor], now: Callable[[], dt.datetime]
+) -> Registry:
     """Name every action and probe of provisioning."""
     contact = FirstContact(estate=estate, door=pyinfra, now=now)
     actions: dict[str, Action] = {
         "first-contact": contact,
-        "converge": Converge(estate=estate, door=ansible),
+        "converge": Converge(estate=estate, door=ansible(estate), door_of=ansible),
         "require-all-hosts": RequireAll(),
         "read-revoked": ReadRevoked(trust=pyinfra.trust),
         "renew-identities": RenewIdentities(trust=pyinfra.trust, now=now),

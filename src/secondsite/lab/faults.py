@@ -9,6 +9,7 @@ from ..drill.model import FaultKind
 from ..drill.ports import FaultBegun, LinksCut, PowerCut, Silence
 from ..errors import ActionError, Effect, UsageError
 from . import boot, listen, machines, netns, partial, processes, wires
+from .keys import ensure_keys
 from .load import load_topology
 from .model import (
     DUCT_CUT,
@@ -131,6 +132,34 @@ class LabInjector:
                 boot.power_on(self._settings, topology, starting)
             end_faults(self._settings, POWER_CUT, [host.name for host in dead])
             self._hold(topology)
+
+    def deliver(self, hosts: Sequence[str]) -> tuple[str, ...]:
+        """Put new machines in the place of hosts that have no power, fresh from the image: nothing is left of the old.
+
+        They answer SSH, as bare as on the first day, when this returns. Return their names.
+
+        Raises:
+            UsageError: a host still has its power: what stands there is not thrown away.
+        """
+        with exclusively(self._settings):
+            topology = _standing(self._settings)
+            chosen = hosts_meant(topology, hosts)
+            running, cut = processes.inits(self._settings), _targets(self._settings, POWER_CUT)
+            alive = [host.name for host in chosen if host.name in running or host.name not in cut]
+            if alive:
+                raise UsageError(
+                    f"{', '.join(alive)} still has power", not_done="nothing was thrown away",
+                    next_step=f"secondsite lab fault cut-power {' '.join(alive)}",
+                )  # fmt: skip
+            machines.wait_until_dead(self._settings, [host.name for host in chosen])
+            for host in chosen:
+                machines.wait_until_released(self._settings, host.name)
+                machines.scrap(self._settings, host)
+            ensure_keys(self._settings, topology.hosts.values())
+            boot.power_on(self._settings, topology, chosen)
+            end_faults(self._settings, POWER_CUT, [host.name for host in chosen])
+            self._hold(topology)
+            return tuple(host.name for host in chosen)
 
     def trouble_endpoint(self, endpoint: str, kind: str, *, crossed: tuple[str, str] | None = None) -> None:
         """Make a power endpoint lie (say that it did, and do nothing), fall silent, or switch another host's outlet.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -17,6 +18,7 @@ from ..errors import ActionTimeout, UsageError
 from . import cgroups, disks, keys, processes
 from .model import LabHost, LabSettings
 from .rules import machine_id
+from .state import write_whole
 
 _PARALLEL = 5
 _FORK_TIMEOUT_S = 30
@@ -57,7 +59,11 @@ def _write_identity(settings: LabSettings, host: LabHost, upper: Path) -> None:
     addresses = "".join(f"{address.ip} {host.name}\n" for address in list(host.addresses.values())[:1])
     _put(upper / "etc/hostname", f"{host.name}\n")
     _put(upper / "etc/hosts", f"127.0.0.1 localhost\n{addresses}")
-    _put(upper / "etc/machine-id", f"{machine_id(settings.instance, host.name)}\n", mode=0o444)
+    _put(
+        upper / "etc/machine-id",
+        f"{machine_id(settings.instance, host.name, delivery=_deliveries(settings, host))}\n",
+        mode=0o444,
+    )
     private = keys.host_key(settings, host.name)
     _put(upper / "etc/ssh/ssh_host_ed25519_key", private.read_text(encoding="ascii"), mode=0o600)
     _put(upper / "etc/ssh/ssh_host_ed25519_key.pub", f"{keys.public_key(private)}\n")
@@ -69,6 +75,29 @@ def _put(path: Path, text: str, *, mode: int = 0o644) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as out:
         out.write(text)
     path.chmod(mode)
+
+
+def scrap(settings: LabSettings, host: LabHost) -> None:
+    """Throw a dead machine away, disk and all: the next one of that name is another machine, fresh from the image.
+
+    Its host key is new, and so is its machine id, as those of any machine that is delivered.
+    """
+    folder = settings.host_dir(host.name)
+    for name in ("upper", "work", "root", "disk"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("identity", "disk.img", "write-cache-survived"):
+        (folder / name).unlink(missing_ok=True)
+    delivered = folder / "delivered"
+    write_whole(delivered, f"{_deliveries(settings, host) + 1}\n")
+    keys.host_key(settings, host.name).unlink(missing_ok=True)
+
+
+def _deliveries(settings: LabSettings, host: LabHost) -> int:
+    """Return how many machines of that name were thrown away."""
+    try:
+        return int((settings.host_dir(host.name) / "delivered").read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return 0
 
 
 def start(settings: LabSettings, host: LabHost, rootfs: Path, *, stepping_back: bool = False) -> None:

@@ -45,9 +45,10 @@ def mac(host: str, network: str) -> str:
     return "02:" + ":".join(digest[index : index + 2] for index in range(0, 10, 2))
 
 
-def machine_id(instance: str, host: str) -> str:
-    """Return a stable machine id for a host of a lab."""
-    return hashlib.sha256(f"secondsite/{instance}/{host}".encode()).hexdigest()[:32]
+def machine_id(instance: str, host: str, *, delivery: int = 0) -> str:
+    """Return a stable machine id for a host of a lab; each machine that is delivered in its place has its own."""
+    again = f"/{delivery}" if delivery else ""
+    return hashlib.sha256(f"secondsite/{instance}/{host}{again}".encode()).hexdigest()[:32]
 
 
 def wires_of(host: LabHost, topology: Topology) -> tuple[Wire, ...]:

@@ -24,6 +24,7 @@ class Intent(enum.Enum):
     SWITCHOVER = "switchover"
     FAILBACK = "failback"
     TAKEOVER = "takeover"
+    RESTART = "restart"
 
     @property
     def has_direction(self) -> bool:

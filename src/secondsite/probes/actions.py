@@ -77,10 +77,15 @@ class Steps:
         return Outcome(changed=False, detail=detail)
 
     def _try_silence(self, arguments: Json, _context: StepContext) -> Outcome:
-        """Try the addresses from each source; hosts that carry what customers use elsewhere are the references."""
+        """Try the addresses from each source; hosts that customers use elsewhere are the references.
+
+        Name servers are among them: when the other site holds bare machines, nothing else is left that would answer.
+        """
         addresses = words(arguments, "addresses")
         sites = {host.site for host in self.estate.hosts.values() if str(host.address) in addresses}
-        others = [host for host in carrying_hosts(self.estate) if host.site not in sites]
+        used = {host.name for host in carrying_hosts(self.estate)}
+        used |= {service.name_server for service in self.estate.services}
+        others = [host for name, host in self.estate.hosts.items() if name in used and host.site not in sites]
         references = [str(host.address) for host in others if host.address is not None]
         heard: dict[str, Hearing] = {}
         for source in words(arguments, "sources"):

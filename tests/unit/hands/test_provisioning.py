@@ -70,7 +70,7 @@ def test_not_knowing_who_was_left_out_is_not_taken_for_nobody(tmp_path: Path) ->
 def test_convergence_of_hosts_the_estate_does_not_have_is_refused(tmp_path: Path, hosts: object) -> None:
     trust = Trust(tmp_path / "keys", list(ESTATE.hosts.values()))
     door = AnsibleDoor(list(ESTATE.hosts.values()), trust=trust, variables=dict)
-    converge = provisioning.Converge(estate=ESTATE, door=door)
+    converge = provisioning.Converge(estate=ESTATE, door=door, door_of=lambda _estate: door)
     with pytest.raises(ActionError):
         converge.perform({"playbook": "roles/estate.yml", "hosts": hosts}, key="k", context=context(tmp_path))
     assert not (tmp_path / "work").exists()

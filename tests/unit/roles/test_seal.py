@@ -30,7 +30,7 @@ def archive(tmp_path: Path) -> Path:
 
 def sealer(archive: Path) -> Any:
     me = os.getuid()  # door and keeper are one person here: only root may give a file away
-    return load().Sealer(str(archive), door=me, keeper=(me, os.getgid()))
+    return load().Sealer(str(archive), door=me, keeper=(me, os.getgid()), originals=str(archive.parent / "originals"))
 
 
 def mode(path: Path) -> int:
@@ -90,6 +90,63 @@ def test_what_belongs_to_somebody_else_stays_as_it_is(archive: Path) -> None:
     segment = archive / "billing" / "17-1" / "000000010000000000000003"
     segment.write_text("wal")
     segment.chmod(0o600)
-    ours = load().Sealer(str(archive), door=os.getuid() + 1, keeper=(os.getuid() + 2, os.getgid()))
+    ours = load().Sealer(
+        str(archive), door=os.getuid() + 1, keeper=(os.getuid() + 2, os.getgid()), originals=str(archive / "none")
+    )
     assert ours.seal() == 0
     assert mode(segment) == 0o600
+
+
+HISTORY = "00000002.history"
+
+
+@pytest.fixture
+def history(archive: Path) -> Path:
+    path = archive / "billing" / "17-1" / HISTORY
+    path.write_text("1\t0/5000000\tno recovery target specified\n")
+    return path
+
+
+def test_a_history_that_is_sent_again_is_taken_and_the_first_one_stays(archive: Path, history: Path) -> None:
+    first = history.read_bytes()
+    ours = sealer(archive)
+    ours.seal()
+    again = history.with_name(f"{HISTORY}.pgbackrest.tmp")
+    again.write_bytes(b"the same, sealed with another salt")
+    again.rename(history)  # as pgBackRest's server does: were it refused, the archiver would send nothing any more
+    ours.seal()
+    assert history.read_bytes() == first
+    assert mode(history) == 0o640
+    assert sorted(path.name for path in history.parent.iterdir()) == [HISTORY]
+
+
+def test_a_history_that_was_written_over_where_it_lies_or_moved_away_is_back(archive: Path, history: Path) -> None:
+    first = history.read_bytes()
+    ours = sealer(archive)
+    ours.seal()
+    with history.open("r+b") as file:
+        file.write(b"9")  # the folder does not change by that
+    ours.seal()
+    assert history.read_bytes() == first
+    history.rename(history.with_name("elsewhere"))
+    ours.seal()
+    assert history.read_bytes() == first
+
+
+def test_a_history_that_is_a_link_leads_nowhere(archive: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("another's")
+    other.chmod(0o600)
+    link = archive / "billing" / "17-1" / "00000003.history"
+    link.symlink_to(other)
+    sealer(archive).seal()
+    assert mode(other) == 0o600
+    assert not (archive.parent / "originals" / "billing" / "17-1" / "00000003.history").exists()
+
+
+def test_originals_outlive_a_sealer_that_was_begun_again(archive: Path, history: Path) -> None:
+    first = history.read_bytes()
+    sealer(archive).seal()
+    history.write_text("another past")
+    sealer(archive).seal()
+    assert history.read_bytes() == first
