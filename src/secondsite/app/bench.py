@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from ..estate.model import Estate, WorkloadName
 from ..hands import actions as hand_actions
 from ..hands import controllers, fencing, keepers, restoring, secrets
 from ..hands.age import LAB_LIMITATION, Safe, own_safe
-from ..hands.approvers import SshApprovers, make_lab_persons
+from ..hands.approvers import LAB_AUTHOR, SshApprovers, make_lab_persons
+from ..hands.authors import LabAuthors, SshAuthors
 from ..hands.dns import NameServer
 from ..hands.first_backups import FirstBackups
 from ..hands.isolation import CarrierFilter, CarrierIsolation
@@ -26,7 +28,7 @@ from ..hands.ssh import SshHands, SshTarget
 from ..lab.model import LabSettings
 from ..lab.netns import enter_control
 from ..probes import actions as probe_actions
-from ..run.ports import Fence, Observer, Registry
+from ..run.ports import Authors, Fence, Observer, Registry
 from ..store.clock import SystemClock
 from ..store.orders import LIMITATION as ORDERS_LIMITATION
 from ..store.orders import SignedOrders
@@ -70,10 +72,19 @@ class Bench:
     registry: Registry
     orders: SignedOrders
     approvers: SshApprovers
+    authors: Authors
+    by: str
 
     def crew(self, *observers: Observer) -> Crew:
         """Return who a run works with."""
-        return Crew(registry=self.registry, orders=self.orders, approvers=self.approvers, observers=observers)
+        return Crew(
+            registry=self.registry,
+            orders=self.orders,
+            approvers=self.approvers,
+            observers=observers,
+            authors=self.authors,
+            by=self.by,
+        )
 
     def limitations(self) -> tuple[str, ...]:
         """Say what a report must know of how this bench works."""
@@ -158,6 +169,33 @@ def approvers_of(estate: Estate) -> SshApprovers:
     return SshApprovers(allowed=folder / "allowed_signers")
 
 
+def authors_of(estate: Estate) -> Authors:
+    """Return who answers for runbooks: persons in ``approvers`` by what they signed beside the estate's files.
+
+    On a lab its own author signs whatever is run.
+    """
+    if lab_of(estate) is None:
+        return signed_runbooks(estate)
+    key, now = lab_persons(estate) / LAB_AUTHOR, SystemClock().now
+    return LabAuthors(
+        authors=signed_runbooks(estate), name=LAB_AUTHOR, key=key, now=lambda: now().isoformat(timespec="seconds")
+    )
+
+
+def signed_runbooks(estate: Estate) -> SshAuthors:
+    """Return the signed versions of runbooks: beside the estate's files, so that they are reviewed like them.
+
+    A lab's lie in its state, for its files are everybody's.
+    """
+    beside = Path(estate.directory) if lab_of(estate) is None else state_path(estate)
+    return SshAuthors(allowed=approvers_of(estate).allowed, folder=beside / "signed-runbooks")
+
+
+def login() -> str:
+    """Return who works here: the person behind sudo, if it is known, else who is logged in."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
+
+
 def lab_persons(estate: Estate) -> Path:
     """Return the folder with the keys of a lab's persons."""
     return state_path(estate) / "approvers"
@@ -175,8 +213,10 @@ def checks_environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def open_bench(estate: Estate) -> Iterator[Bench]:
+def open_bench(estate: Estate, *, by: str = "") -> Iterator[Bench]:
     """Get ready to work on an estate: for a lab, inside its control namespace and nowhere else.
+
+    ``by`` is who begins what is done at it; whoever is logged in, when it is not said.
 
     Raises:
         UsageError: the lab is not up.
@@ -242,6 +282,8 @@ def open_bench(estate: Estate) -> Iterator[Bench]:
             registry=_joined(*parts),
             orders=SignedOrders(state, estate=estate, now=clock.now),
             approvers=approvers_of(estate),
+            authors=authors_of(estate),
+            by=by or login(),
         )
     finally:
         hands.close()

@@ -14,9 +14,11 @@ from .standby import Standby
 
 
 @contextlib.contextmanager
-def crew(estate: Estate, observers: tuple[Observer, ...] = (), *, say: Callable[[str], None]) -> Iterator[Crew]:
-    """Get ready for one run. ``say`` is told of answers that came from a desk."""
-    with open_bench(estate) as bench:
+def crew(
+    estate: Estate, observers: tuple[Observer, ...] = (), *, say: Callable[[str], None], by: str = ""
+) -> Iterator[Crew]:
+    """Get ready for one run. ``say`` is told of answers that came from a desk; ``by`` is who begins it."""
+    with open_bench(estate, by=by) as bench:
         desks = Desks(
             store=run_store(estate),
             approvers=bench.approvers,

@@ -22,6 +22,7 @@ from .terminal import emit_json, say
 COMMANDS = {
     "drill": ("drill", "Run drills, and show what earlier ones measured."),
     "plan": ("plan", "Print what a runbook would do. Performs nothing."),
+    "sign": ("sign", "Answer for a version of a runbook, with a signature."),
     "run": ("runs", "Run a runbook."),
     "runs": ("runs", "List, show, resume and abort runs, and stop everything."),
     "takeover": ("takeover", "Go on where another controller was lost with its site."),
@@ -33,7 +34,7 @@ COMMANDS = {
     "identity": ("init", "Make the key that opens an estate's sealed secrets."),
     "sabotage": ("sabotage", "Plant faults in a healthy lab, and see that the checks notice."),
     "report": ("report", "Render the report of a run."),
-    "evidence": ("evidence", "Verify records and recompute their numbers, offline."),
+    "evidence": ("evidence", "Verify records and recompute their numbers, offline; assess them."),
     "lab": ("lab", "Start, stop and break the lab: two datacenters on this machine."),
     "schema": ("estate", "Print the JSON schema of a document."),
 }

@@ -13,13 +13,26 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import JournalError, Refused, UsageError
-from ..run.model import Interruption, RunResult, RunState, StepRecord, StepState, StopOrder, TakenBack, Transition
+from ..run.model import (
+    Beginning,
+    Interruption,
+    RunResult,
+    RunState,
+    StepRecord,
+    StepState,
+    StopOrder,
+    TakenBack,
+    Transition,
+)
+from ..run.roles import nobody_answers
 from ..run.rules import is_break_glass
 from ..run.service import require_no_stop
 from ..run.stop import Stop
 from .terminal import clean, emit_json, estate_option, json_option, say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..estate.model import Estate
     from ..store.runs import RunStore, RunSummary
 
@@ -32,6 +45,8 @@ _STYLES = {
     RunState.OPEN: "bold cyan",
 }
 _yes_option = click.option("--yes", is_flag=True, help="Do not ask (needed on a real estate without a terminal).")
+
+_by_option = click.option("--as", "by", metavar="NAME", default="", show_default="your login", help="Who begins it.")
 
 
 @click.command()
@@ -46,6 +61,7 @@ _yes_option = click.option("--yes", is_flag=True, help="Do not ask (needed on a 
     help="Pass this check although it is not green, or have two persons decide what the guard fencing-confirmed or"
     " in-sync refuses; recorded, and printed in red. May be given again.",
 )
+@_by_option
 @estate_option
 @_yes_option
 @json_option
@@ -55,6 +71,7 @@ def run(  # noqa: PLR0913  as many as its options
     origin: str | None,
     target: str | None,
     words: tuple[str, ...],
+    by: str,
     estate: Path,
     yes: bool,
     as_json: bool,
@@ -71,12 +88,12 @@ def run(  # noqa: PLR0913  as many as its options
     plan = load_plan(runbook, directory=app.RUNBOOKS, root=app.PROJECT, estate=loaded, origin=origin, target=target)
     store, stop = app.run_store(loaded), Stop()
     require_no_stop(store.stops.order())
-    overrides = app.require_ready(loaded, plan, app.overrides_in(words), who=getpass.getuser())
+    overrides = app.require_ready(loaded, plan, app.overrides_in(words), who=by or app.login())
     ask_first(loaded, f"run {runbook}" + (f" from {origin} to {target}" if origin else ""), yes=yes)
     with (
         stop.on_signals(),
         store.session(purpose=runbook) as session,
-        app.crew(loaded, (Teller(as_json),), say=say) as crew,
+        app.crew(loaded, (Teller(as_json),), say=say, by=by) as crew,
     ):
         folder = session.begin(plan)
         say(f"run {folder.id} of plan {plan.digest[:12]}")
@@ -140,10 +157,11 @@ def show(*, number: str, estate: Path, as_json: bool) -> int:
 
 @runs.command()
 @click.argument("number", metavar="[RUN]", required=False)
+@_by_option
 @estate_option
 @_yes_option
 @json_option
-def resume(*, number: str | None, estate: Path, yes: bool, as_json: bool) -> int:
+def resume(*, number: str | None, by: str, estate: Path, yes: bool, as_json: bool) -> int:
     """Go on with RUN where it was; without RUN, with the only one that is open."""
     from .. import app  # noqa: PLC0415  what the app imports takes longer than --help may
 
@@ -152,7 +170,7 @@ def resume(*, number: str | None, estate: Path, yes: bool, as_json: bool) -> int
     with stop.on_signals(), store.session(purpose=f"resume {number or ''}".strip()) as session:
         folder = store.folders.find(number) if number else store.the_open_run()
         ask_first(loaded, f"resume {folder.id}", yes=yes)
-        with app.crew(loaded, (Teller(as_json),), say=say) as crew:
+        with app.crew(loaded, (Teller(as_json),), say=say, by=by) as crew:
             result = session.resume(folder, crew, stop=stop)
     return finish(result, as_json=as_json)
 
@@ -385,6 +403,8 @@ def _show(result: RunResult, *, as_json: bool) -> None:
         console.print(Text(clean(remark), style="bold red"))
     for one in result.interruptions:
         console.print(Text(clean(f"\n{_interrupted(one)}"), style="yellow"), soft_wrap=True)
+    for line in _told_of_beginning(result.beginning):
+        console.print(Text(clean(line), style="" if line.startswith("Begun") else "yellow"), soft_wrap=True)
     console.print(Text.assemble(f"\nRun {clean(result.run)}: ", (result.state.value, _STYLES[result.state])))
 
 
@@ -401,6 +421,27 @@ def _interrupted(one: Interruption) -> str:
     return f"Interrupted: {how} after {one.last_heard}{doubt}; {then}."
 
 
+def _told_of_beginning(one: Beginning) -> Iterator[str]:
+    found = one.authorship
+    if one.by:
+        yield f"Begun by {', '.join(one.by)}."
+    if found is not None and not found.is_signed:
+        yield nobody_answers(found)
+    elif found is not None:
+        yield f"Begun with {found.runbook}, version {found.version[:12]}: {found.name} ({found.key}) answers for it."
+
+
+def _beginning_json(one: Beginning) -> dict[str, object]:
+    found = one.authorship
+    signed = {"name": found.name, "key": found.key, "at": found.at} if found and found.is_signed else None
+    return {
+        "by": list(one.by),
+        "runbook_version": found.version if found else None,
+        "author": signed,
+        "nobody_answers": found.why if found and signed is None else None,
+    }
+
+
 def result_json(result: RunResult) -> dict[str, object]:
     """Return a run as ``--json`` prints it."""
     return {
@@ -409,6 +450,7 @@ def result_json(result: RunResult) -> dict[str, object]:
         "exit_code": result.exit_code,
         "reasons": list(result.reasons),
         "remarks": list(result.remarks),
+        "beginning": _beginning_json(result.beginning),
         "interruptions": [
             {
                 "was_asked": one.was_asked,

@@ -7,32 +7,37 @@ each person, a name and a public key. Any key that OpenSSH knows will do, hardwa
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import EvidenceError
+from ..evidence.roles import APPROVAL_NAMESPACE, ASSESSMENT_NAMESPACE, RUNBOOK_NAMESPACE
 from ..run.model import Answer
 from ..run.ports import NotSigned, Signed
 from ..run.rules import BREAK_GLASS, answer_statement
 from .keys import make_key
-from .processes import plain, run_process, scrubbed_environment
+from .openssh import OpenSshSignatures, sign_statement
 
-NAMESPACE = "approval@secondsite"
+NAMESPACE = APPROVAL_NAMESPACE
 LAB_DEPUTIES = ("lab-deputy-1", "lab-deputy-2")
 LAB_PERSONS = ("lab-approver-1", "lab-approver-2", *LAB_DEPUTIES, BREAK_GLASS)
 """The lab's persons: approvers sit at headquarters, their deputies at the datacenters; the last is the sealed key."""
+LAB_AUTHOR, LAB_ASSESSOR = "lab-author", "lab-assessor"
+"""Who signs the lab's runbooks, and who may assess its drills: neither may consent to anything."""
+_OTHERS = {LAB_AUTHOR: RUNBOOK_NAMESPACE, LAB_ASSESSOR: ASSESSMENT_NAMESPACE}
 LAB_LIMITATION = (
     "the lab made the keys of its approvers for itself: an approval here shows that one was asked for and checked, not"
     " that a person gave it"
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")
-_FINGERPRINT = re.compile(r"\bkey (SHA256:[A-Za-z0-9+/]{43})\b")
 _PUBLIC_KEY = re.compile(r"(?<=\s)(?:ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/=]{40,}")
+_NAMESPACES = re.compile(r'\bnamespaces="(?P<patterns>[^"]*)"')
+_ROLES = "# roles: approvers, author, assessor"
+"""Stands in the lab's own file since there are an author and an assessor: who is taken out of it stays out."""
 _TWO = 2
 _LARGEST_SIGNATURE = 16 << 10
-_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +51,14 @@ class SshApprovers:
         reasons = list(self._reasons_not_to_look(answer))
         if reasons:
             return NotSigned(reasons=tuple(reasons))
-        with tempfile.TemporaryDirectory(prefix="secondsite-approval-") as scratch:
-            signature = Path(scratch) / "signature"
-            signature.write_text(answer.signature)
-            argv = ["ssh-keygen", "-Y", "verify", "-f", str(self.allowed), "-I", answer.who, "-n", NAMESPACE]
-            ended = run_process([*argv, "-s", str(signature)], stdin=answer_statement(answer), timeout_s=_TIMEOUT_S)
-        found = _FINGERPRINT.search(ended.stdout)
-        if ended.exit_code != 0 or found is None:
-            why = plain(ended.stderr or ended.stdout, limit=200).strip() or "ssh-keygen gave no reason"
-            return NotSigned(reasons=(f"{answer.who} did not sign this answer: {why}",))
-        return Signed(key=found[1])
+        statement, allowed = answer_statement(answer), self.allowed
+        try:
+            key = OpenSshSignatures().key_of_person(
+                answer.who, statement, answer.signature, namespace=NAMESPACE, allowed=allowed
+            )
+        except EvidenceError as error:
+            return NotSigned(reasons=(f"{answer.who} did not sign this answer: {error.what}",))
+        return Signed(key=key)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all who may consent."""
@@ -70,8 +73,10 @@ class SshApprovers:
         return "" if min(len(keys), len(set(self.names()))) >= _TWO else f"{named}, and two of each are needed"
 
     def _lines(self) -> list[str]:
+        """Return the lines of those whose key is not kept for another role."""
         lines = self.allowed.read_text().splitlines() if self.allowed.is_file() else []
-        return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        meant = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        return [line for line in meant if is_for(line, NAMESPACE)]
 
     def _reasons_not_to_look(self, answer: Answer) -> Iterator[str]:
         if not self.allowed.is_file():
@@ -86,44 +91,40 @@ class SshApprovers:
             yield "the answer's signature is none of OpenSSH's"
 
 
-def sign_answer(answer: Answer, *, key: Path, agent: str = "") -> Answer:
-    """Return the answer signed with a key: a private key's file, or a public key's whose private half an agent holds.
+def is_for(line: str, namespace: str) -> bool:
+    """Say whether a line of ``allowed_signers`` lets its key sign for this purpose; one that names none, for any."""
+    _, _, rest = line.partition(" ")
+    found = _NAMESPACES.search(_PUBLIC_KEY.split(f" {rest}", maxsplit=1)[0])
+    return found is None or any(fnmatchcase(namespace, one) for one in found["patterns"].split(","))
 
-    ``agent`` is the socket of an ssh-agent, if there is one.
+
+def sign_answer(answer: Answer, *, key: Path, agent: str = "") -> Answer:
+    """Return the answer signed with a key; see ``openssh.sign_statement``.
 
     Raises:
         UsageError: the key can't be used; nothing was signed.
     """
-    if not key.is_file():
-        raise UsageError(
-            f"there is no key {key}", not_done="nothing was signed", next_step="name yours with --key FILE"
-        )
-    with tempfile.TemporaryDirectory(prefix="secondsite-approval-") as scratch:
-        statement = Path(scratch) / "statement"
-        statement.write_bytes(answer_statement(answer))
-        argv = ["ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", NAMESPACE, str(statement)]
-        environment = scrubbed_environment(**({"SSH_AUTH_SOCK": agent} if agent else {}))
-        ended = run_process(argv, timeout_s=_TIMEOUT_S, environment=environment)
-        signature = statement.with_name("statement.sig")
-        if ended.exit_code != 0 or not signature.is_file():
-            raise UsageError(
-                f"{key} can't sign: {plain(ended.stderr, limit=200).strip()}",
-                not_done="nothing was signed",
-                next_step="name another key with --key FILE; one with a passphrase must be in ssh-agent",
-            )
-        return replace(answer, signature=signature.read_text())
+    signature = sign_statement(answer_statement(answer), key=key, namespace=NAMESPACE, agent=agent)
+    return replace(answer, signature=signature)
 
 
 def make_lab_persons(folder: Path) -> None:
-    """Make a key for each of the lab's persons and the file that names them, where they are not there yet."""
+    """Make a key for each of the lab's persons and the file that names them, where they are not there yet.
+
+    A file from before there were an author and an assessor gets their two lines; what stands in it stays.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lines = []
-    for name in LAB_PERSONS:
+    for name in (*LAB_PERSONS, *_OTHERS):
         make_key(folder / name, comment=name)
-        public = (folder / f"{name}.pub").read_text().split()
-        lines.append(f'{name} namespaces="{NAMESPACE}" {public[0]} {public[1]}')
     allowed = folder / "allowed_signers"
-    if not allowed.is_file():
-        partial = folder / ".allowed_signers"
-        partial.write_text("\n".join(lines) + "\n")
-        partial.replace(allowed)
+    kept = allowed.read_text() if allowed.is_file() else "".join(_line(folder, name) for name in LAB_PERSONS)
+    if _ROLES in kept.splitlines():
+        return
+    partial = folder / ".allowed_signers"
+    partial.write_text(f"{kept.rstrip()}\n{_ROLES}\n" + "".join(_line(folder, name) for name in _OTHERS))
+    partial.replace(allowed)
+
+
+def _line(folder: Path, name: str) -> str:
+    public = (folder / f"{name}.pub").read_text().split()
+    return f'{name} namespaces="{_OTHERS.get(name, NAMESPACE)}" {public[0]} {public[1]}\n'

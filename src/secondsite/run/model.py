@@ -209,6 +209,35 @@ class Interruption:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Authorship:
+    """Who answers for a version of a runbook, by a signature that was checked; or ``why`` nobody does.
+
+    ``version`` is what ``evidence.roles.runbook_version`` makes of what the plan pins, ``key`` a fingerprint.
+    """
+
+    runbook: str
+    version: str
+    name: str = ""
+    key: str = ""
+    at: str = ""
+    signature: str = ""
+    why: str = ""
+
+    @property
+    def is_signed(self) -> bool:
+        """Somebody answers for it."""
+        return bool(self.name and self.key and self.signature)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """Who began a run and who resumed it, and who answers for its runbook; None where that was not recorded."""
+
+    by: tuple[str, ...] = ()
+    authorship: Authorship | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """How a run came out, and the exit code it ends the command with.
 
@@ -223,6 +252,7 @@ class RunResult:
     stopped_by: StopOrder | None = None
     remarks: Sequence[str] = ()
     interruptions: Sequence[Interruption] = ()
+    beginning: Beginning = Beginning()
 
     @property
     def facts(self) -> Mapping[str, Json]:

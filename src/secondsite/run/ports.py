@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..plan.model import Plan, Step
-from .model import Answer, Attempt, AttemptKey, Json, Note, NoteKind, Seen, StepResult, Transition
+from .model import Answer, Attempt, AttemptKey, Authorship, Json, Note, NoteKind, Seen, StepResult, Transition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,6 +275,14 @@ class Approvers(Protocol):
 
     def signed(self, answer: Answer) -> Signed | NotSigned:
         """Say with which key exactly this answer was signed by the person it names."""
+        ...
+
+
+class Authors(Protocol):
+    """Who answers for runbooks, and the keys they sign with."""
+
+    def answering_for(self, plan: Plan) -> Authorship:
+        """Say who answers for exactly the version of its runbook that a plan was built by, or why nobody does."""
         ...
 
 

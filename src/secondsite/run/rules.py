@@ -24,6 +24,7 @@ from .model import (
     StepState,
     StopOrder,
 )
+from .roles import beginning_in
 
 LONGEST_APPROVAL = dt.timedelta(hours=24)
 _CLOCKS_DIFFER = dt.timedelta(minutes=5)
@@ -231,7 +232,10 @@ def _listed(hosts: Sequence[str]) -> str:
 
 
 def answer_statement(answer: Answer) -> bytes:
-    """Return what a person signs: everything the answer says, as one line of JSON with its keys in order."""
+    """Return what a person signs: everything the answer says, as one line of JSON with its keys in order.
+
+    Whoever verifies evidence makes it anew without the engine (``evidence.roles.approval_statement``).
+    """
     body = {name: value for name, value in answer_body(answer).items() if name != "signature"}
     return json.dumps({"kind": "approval", "schema_version": 1, **body}, sort_keys=True, ensure_ascii=True).encode()
 
@@ -426,6 +430,7 @@ def result_of(
         reasons=reasons if stopped_by is None else (str(stopped_by), *reasons),
         stopped_by=stopped_by,
         remarks=remarks_in(notes),
+        beginning=beginning_in(notes),
     )
 
 

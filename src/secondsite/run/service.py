@@ -15,7 +15,7 @@ from ..plan.model import Plan
 from .deviations import Notes, deviations, require_consent
 from .interpreter import Interpreter
 from .kit import Kit
-from .model import ENGINE_VERSION, Answer, Note, NoteKind, RunResult, RunState, StopOrder, TakenBack
+from .model import ENGINE_VERSION, Answer, Json, Note, NoteKind, RunResult, RunState, StopOrder, TakenBack
 from .overrides import OVERRIDABLE
 from .ports import Approvers, NotSigned, Registry
 from .rules import (
@@ -41,8 +41,12 @@ from .undo import taking_back
 APPROVAL_LASTS = dt.timedelta(hours=4)
 
 
-def start_run(plan: Plan, *, run: str, kit: Kit, stop: Stop, overrides: Sequence[Override] = ()) -> RunResult:
+def start_run(
+    plan: Plan, *, run: str, kit: Kit, stop: Stop, overrides: Sequence[Override] = (), beginning: Json | None = None
+) -> RunResult:
     """Begin a run and carry it to its end, or to where it was stopped. What was overridden for it is noted first.
+
+    ``beginning`` says who begins it and who answers for its runbook (``roles.beginning_body``).
 
     Raises:
         UsageError: the plan names an action or probe that nobody knows; nothing was attempted.
@@ -53,7 +57,7 @@ def start_run(plan: Plan, *, run: str, kit: Kit, stop: Stop, overrides: Sequence
     require_no_stop(kit.stop_order())
     begun = {"plan_digest": plan.digest, "engine": ENGINE_VERSION, "at": kit.clock.now().isoformat()}
     places = dict(kit.as_it_is_now().places)
-    if not kit.journal.note(run, NoteKind.BEGUN, "", {**begun, "places": places}):
+    if not kit.journal.note(run, NoteKind.BEGUN, "", {**(beginning or {}), **begun, "places": places}):
         _require_resumable(plan, run=run, kit=kit)
     for one in overrides:
         body: dict[str, object] = {
@@ -67,7 +71,7 @@ def start_run(plan: Plan, *, run: str, kit: Kit, stop: Stop, overrides: Sequence
     return _carry_on(plan, run=run, kit=kit, stop=stop)
 
 
-def resume_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
+def resume_run(plan: Plan, *, run: str, kit: Kit, stop: Stop, by: str = "") -> RunResult:
     """Record that a run was interrupted, and carry it to its end, or to where it is stopped again.
 
     Raises:
@@ -81,7 +85,8 @@ def resume_run(plan: Plan, *, run: str, kit: Kit, stop: Stop) -> RunResult:
     notes = _require_resumable(plan, run=run, kit=kit)
     at = kit.clock.now().isoformat()
     found, number = interruption(kit.journal.attempts(run), notes), 1 + len(interruptions(notes))
-    kit.journal.note(run, NoteKind.RESUMED, str(number), interruption_body(found, resumed_at=at))
+    body = {**interruption_body(found, resumed_at=at), **({"by": by} if by else {})}
+    kit.journal.note(run, NoteKind.RESUMED, str(number), body)
     result = _carry_on(plan, run=run, kit=kit, stop=stop)
     return replace(result, interruptions=(*interruptions(notes), replace(found, resumed_at=at)))
 

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,15 @@ class RunFolder:
         except (OSError, ValueError):
             return ""
         return str(result.get("verdict", "")) if isinstance(result, dict) else ""
+
+    def keep_author(self, document: Mapping[str, object]) -> None:
+        """Write down who answers for the run's runbook, or why nobody does.
+
+        Raises:
+            JournalError: the disk is full or can't be written.
+        """
+        with _disk():
+            _write(self.path / "author.json", json.dumps(document, indent=1, sort_keys=True))
 
     def plan(self) -> Plan:
         """Return the plan this run was begun with, its copies checked against its pins.

@@ -114,6 +114,16 @@ class SignedOrders:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EvidenceError(f"the keys that standing orders are trusted by can't be read: {error}") from error
 
+    def signers(self) -> list[dict[str, str]]:
+        """Return the names and keys (hexadecimal) of those whose signatures count; none where there are no orders.
+
+        Raises:
+            EvidenceError: they can't be read.
+        """
+        if not (self._folder / _TRUSTED).exists():
+            return []
+        return [{"name": key.name, "public": key.public} for key in self._trusted()]
+
     def _signers(self) -> tuple[str, ...]:
         return tuple(key.name for key in self._trusted())
 

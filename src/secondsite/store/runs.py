@@ -20,7 +20,8 @@ from ..run.durable import DurableJournal, Notebook, recorded_attempts
 from ..run.kit import Kit
 from ..run.model import Answer, Note, NoteKind, RunResult, RunState, TakenBack
 from ..run.perform import store_lost
-from ..run.ports import Approvers, Clock, Observer, Registry, StandingOrders
+from ..run.ports import Approvers, Authors, Clock, Observer, Registry, StandingOrders
+from ..run.roles import NOBODY_ANSWERS, authorship_body, beginning_body, beginning_in
 from ..run.rules import (
     exit_code_of,
     fold,
@@ -58,12 +59,17 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crew:
-    """Who a run works with: actions and probes, standing orders, who may consent, and who watches."""
+    """Who a run works with: actions and probes, standing orders, who may consent, and who watches.
+
+    ``by`` is who begins or resumes it, ``authors`` knows who answers for its runbook.
+    """
 
     registry: Registry
     orders: StandingOrders
     approvers: Approvers
     observers: tuple[Observer, ...] = ()
+    authors: Authors = NOBODY_ANSWERS
+    by: str = ""
 
 
 class RunStore:
@@ -137,6 +143,7 @@ class RunStore:
             reasons=reasons_in(records),
             interruptions=(*interruptions(notes), *now),
             remarks=remarks_in(notes),
+            beginning=beginning_in(notes),
         )
 
     def answer(self, folder: RunFolder, answer: Answer, *, approvers: Approvers) -> None:
@@ -311,15 +318,18 @@ class Session:
 
     def start(self, folder: RunFolder, crew: Crew, *, stop: Stop, overrides: Sequence[Override] = ()) -> RunResult:
         """Carry a run that has its folder to its end; see ``run.service.start_run``."""
-        kit = self._kit(folder, crew)
-        return start_run(folder.plan(), run=folder.id, kit=kit, stop=stop, overrides=overrides)
+        kit, plan = self._kit(folder, crew), folder.plan()
+        authorship = crew.authors.answering_for(plan)
+        folder.keep_author(authorship_body(authorship))
+        beginning = beginning_body(crew.by, authorship)
+        return start_run(plan, run=folder.id, kit=kit, stop=stop, overrides=overrides, beginning=beginning)
 
     def resume(self, folder: RunFolder, crew: Crew, *, stop: Stop) -> RunResult:
         """Carry a run on from where its journal ends; see ``run.service.resume_run``."""
         if not (self._store.state / JOURNAL_NAME).exists():
             raise self._store.lost()
         self._store.require_fenced(folder)
-        return resume_run(folder.plan(), run=folder.id, kit=self._kit(folder, crew), stop=stop)
+        return resume_run(folder.plan(), run=folder.id, kit=self._kit(folder, crew), stop=stop, by=crew.by)
 
     def take_back(self, folder: RunFolder, crew: Crew, *, stop: Stop) -> TakenBack:
         """Take back what an aborted run did; see ``run.service.finish_abort``."""

@@ -19,7 +19,7 @@ from ..errors import JournalError, UsageError
 from .runs import JOURNAL_NAME
 from .stops import HISTORY_NAME, STOP_NAME
 
-_WHOLE = ("secrets", "standing-orders", "approvers", "keys/ca", "keys/hosts")
+_WHOLE = ("secrets", "standing-orders", "signed-runbooks", "approvers", "keys/ca", "keys/hosts")
 _FILES = ("keys/pins", "keys/known_hosts", "keys/revoked", "machines.json", STOP_NAME, HISTORY_NAME)
 _PUBLIC_ONLY = ("keys/ops", "keys/runner")
 _LARGEST = 256 << 20

@@ -123,6 +123,35 @@ def test_a_drill_that_disrupts_is_refused_on_an_estate_that_is_no_lab_before_any
     assert not state.exists()
 
 
+def test_a_runbook_is_signed_beside_the_files_of_an_estate_and_on_a_lab_in_its_state(
+    state: Path, tmp_path: Path
+) -> None:
+    estate, key = estate_in(tmp_path), tmp_path / "key"
+    lab = secondsite(state, "sign", "failover", "--as", "lab-author", "--estate", str(estate), "--json")
+    assert lab.returncode == 0, lab.stderr
+    (signed,) = json.loads(lab.stdout)["signed"]
+    assert len(list((state / "signed-runbooks").glob("failover-*.json"))) == 1
+    assert secondsite(state, "sign", "failover", "--as", "lab-author", "--estate", str(estate)).returncode == 5
+    refused = secondsite(state, "sign", "failback", "--as", "lab-approver-1", "--estate", str(estate))
+    assert refused.returncode == 5
+    assert "lab-approver-1 may not answer for a runbook with this key" in " ".join(refused.stderr.split())
+
+    (estate / "lab.yml").unlink()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    words = ("sign", "failover", "--as", "ana", "--estate", str(estate))
+    assert "name it with --key FILE" in secondsite(state, *words).stderr
+    stranger = secondsite(state, *words, "--key", str(key))
+    assert stranger.returncode == 5
+    assert "nobody may sign a runbook yet: approvers is missing" in " ".join(stranger.stderr.split())
+    public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
+    (estate / "approvers").write_text(f'ana namespaces="runbook@secondsite" {public}\n')
+    ended = secondsite(state, *words, "--key", str(key))
+    assert ended.returncode == 0, ended.stderr
+    assert f"answers for failover, version {signed['version'][:12]}" in ended.stdout
+    (kept,) = (estate / "signed-runbooks").iterdir()
+    assert kept.name == f"failover-{signed['version'][:16]}.json"
+
+
 def test_a_drill_outside_the_estates_windows_is_refused_with_the_windows(state: Path, tmp_path: Path) -> None:
     never = "  windows: [{days: [mon], begins: '00:00', ends: '00:01', zone: Europe/Berlin}]\n"
     estate = estate_in(tmp_path, old="  tenant: drill\n", new=f"  tenant: drill\n{never}")
