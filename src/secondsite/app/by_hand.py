@@ -20,6 +20,7 @@ from ..hands.walking import PrintedWalk
 from ..plan.document import plan_document
 from ..plan.model import Plan
 from ..probes.remote.collectors.procedures import PLACE
+from ..run.model import Authorship
 from .bench import PROJECT
 from .runs import DrillRuns
 
@@ -37,6 +38,7 @@ class RunsByHand:
     _seen: list[Mapping[str, object]] = field(default_factory=list, init=False)
     _kept_at: str = field(default="", init=False)
     _digest: str = field(default="", init=False)
+    _authorships: dict[str, Authorship] = field(default_factory=dict, init=False)
 
     def run(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
         """Carry a run to its end, record its steps, and say how it ended."""
@@ -86,6 +88,10 @@ class RunsByHand:
         """Return every consent: by hand it was written down, and nobody could check a signature."""
         return [*_consents(self.runbook, self._seen), *self.engine.approvals()]
 
+    def authorships(self) -> Mapping[str, Authorship]:
+        """Return who answers for the runbook whose page was carried out, by the name of its plan in the evidence."""
+        return self._authorships
+
     def limitations(self) -> list[str]:
         """Say what a report must know of who carried it out."""
         if not self._digest:
@@ -114,6 +120,7 @@ class RunsByHand:
         page = self.engine.plans / name
         page.write_text(text, encoding="utf-8")
         page.with_suffix(".json").write_text(json.dumps(plan_document(plan)), encoding="utf-8")
+        self._authorships[page.stem] = self.engine.bench.authors.answering_for(plan)
         return page
 
     def _persons(self, lost: SiteName) -> list[str]:

@@ -25,11 +25,11 @@ from ..lab.faults import LabInjector
 from ..lab.limits import limitations as lab_limitations
 from ..lab.model import LabSettings
 from ..lab.processors import ProcessorTime, read_processor_time, stolen_time_limitation
-from ..measure import FILES, Verdict, exit_code, read_records, recompute, to_document
+from ..measure import Verdict, exit_code, read_records, recompute, to_document
 from ..plan.load import load_plan
 from ..plan.model import Plan
 from ..probes.steady import CheckedByUse, EstateChecks
-from ..reports import Seal, render_html
+from ..reports import REPORTED, Seal, assess_command, render_html
 from ..run.rules import is_break_glass
 from ..run.stop import Stop
 from ..store.folders import RunFolder
@@ -44,6 +44,7 @@ from .persons import LabPersons
 from .preparation import (
     is_provisioned,
     left_open,
+    look_up_authors,
     orders_for,
     provision,
     require_nothing_left,
@@ -51,6 +52,8 @@ from .preparation import (
     signing_identities,
 )
 from .promised import promised
+from .roles import NO_ROLES, roles_record
+from .roles import limitations as roles_limitations
 from .runs import DrillRuns
 from .standby import Standby
 
@@ -78,12 +81,20 @@ class Direction:
     target: SiteName
 
 
-def run_drill(
-    estate: Estate, name: str, *, view: View, stop: Stop, keep: bool, direction: Direction | None = None
+def run_drill(  # noqa: PLR0913  all that a person says
+    estate: Estate,
+    name: str,
+    *,
+    view: View,
+    stop: Stop,
+    keep: bool,
+    direction: Direction | None = None,
+    by: str = "",
 ) -> DrillEnd:
     """Conduct the drill of that name and return how it ended. A lab is started for it, and removed unless ``keep``.
 
-    With a direction, operations are moved to its origin first if they are at its target, and back at the end.
+    ``by`` is who begins it. With a direction, operations are moved to its origin first if they are at its target, and
+    back at the end.
 
     Raises:
         UsageError: no such scenario or site, or the machine lacks something; nothing was done.
@@ -105,7 +116,7 @@ def run_drill(
     with (
         store.session(purpose=f"drill {name}") as session,
         _lab_up(lab, view=view, keep=keep, store=store, session=session) as fresh,
-        open_bench(estate) as bench,
+        open_bench(estate, by=by) as bench,
     ):
         return _DrillRun(
             estate=estate,
@@ -189,6 +200,7 @@ class _DrillRun:
         if self.is_directed and not self.scenario.endured and self._serving_site() == self.scenario.target:
             self.scenario = replace(self.scenario, begins_at=self.scenario.target)
         sign_standing_orders(self.bench, self.scenario, plan_for=self._plan, view=self.view)
+        look_up_authors(self.bench, self.scenario, plan_for=self._plan, view=self.view)
         identities = signing_identities(self.bench)
         folder = self.session.new_folder(self.scenario.name)
         records = RecordFolder(folder.records)
@@ -209,13 +221,33 @@ class _DrillRun:
         finally:
             desks.stop()
             self.standby.stop()
-            records.write("limitations", self._all_limitations(runs))
-            records.write("approvals", self._approvals(runs))
+            self._record_what_is_known(records, runs)
             records.close()
         return self._judged(folder, identities, trouble)
 
-    def _all_limitations(self, runs: DrillRuns | RunsByHand) -> list[str]:
-        return [*runs.limitations(), *self._limitations(), *broken_glass(runs.approvals())]
+    def _record_what_is_known(self, records: RecordFolder, runs: DrillRuns | RunsByHand) -> None:
+        roles = self._roles(runs)
+        if roles is not None:
+            records.write("roles", roles)
+        records.write("limitations", self._all_limitations(runs, roles))
+        records.write("approvals", self._approvals(runs))
+
+    def _all_limitations(self, runs: DrillRuns | RunsByHand, roles: Mapping[str, object] | None) -> list[str]:
+        of_roles = [NO_ROLES] if roles is None else roles_limitations(roles, is_lab=self.lab is not None)
+        return [*runs.limitations(), *self._limitations(), *of_roles, *broken_glass(runs.approvals())]
+
+    def _roles(self, runs: DrillRuns | RunsByHand) -> Mapping[str, object] | None:
+        """Return who had which part, or None if that can't be read any more: the drill is judged all the same."""
+        engine = runs.engine if isinstance(runs, RunsByHand) else runs
+        try:
+            return roles_record(
+                by=self.bench.by,
+                runs={folder.id: self.store.notes(folder) for folder in engine.begun},
+                by_hand=runs.authorships(),
+                order_signers=self.bench.orders.signers(),
+            )
+        except SecondsiteError:
+            return None
 
     def _give_up_runs(self) -> None:
         """End what was left in the middle, now that what it answered was taken back: nobody may go on with it.
@@ -320,7 +352,14 @@ class _DrillRun:
         )
         drill_id = f"{folder.number}-{self.scenario.name}"
         digest = self._plan_digest()
-        terms = promised(self.estate, self.scenario, drill=drill_id, plan_digest=digest, versions=_versions())
+        terms = promised(
+            self.estate,
+            self.scenario,
+            drill=drill_id,
+            plan_digest=digest,
+            versions=_versions(),
+            started_by=self.bench.by,
+        )
         Conductor(
             scenario=self.scenario, estate=self.estate, kit=kit, stopping=self._is_stopped, promised=terms
         ).conduct()
@@ -370,7 +409,8 @@ class _DrillRun:
     def _judged(self, folder: RunFolder, identities: list[Identity], trouble: SecondsiteError | None) -> DrillEnd:
         self._give_up_runs()
         shutil.copytree(self.estate.directory, folder.path / "estate", dirs_exist_ok=True)
-        files = {name: (folder.records / name).read_bytes() for name in FILES if (folder.records / name).exists()}
+        names = [name for name in REPORTED if (folder.records / name).exists()]
+        files = {name: (folder.records / name).read_bytes() for name in names}
         result = recompute(read_records(files))
         order = self._order()
         for reference in orders_for(self.estate, self.scenario):
@@ -384,6 +424,7 @@ class _DrillRun:
             manifest_sha256=sha256(manifest),
             signed_by=tuple(identity.name for identity in identities),
             verify_command=f"./secondsite evidence verify {bundle}",
+            assess_command=assess_command(bundle),
         )
         report = folder.path / "report.html"
         report.write_text(render_html(files, seal=sealed), encoding="utf-8")

@@ -13,6 +13,7 @@ from ..evidence import Identity
 from ..plan.model import Plan
 from ..run.model import RunState, StepState, Transition
 from ..run.ports import Observer
+from ..run.roles import nobody_answers
 from ..run.service import require_no_stop
 from ..run.stop import Stop
 from ..store.folders import RunFolder
@@ -99,6 +100,19 @@ def sign_standing_orders(bench: Bench, scenario: Scenario, *, plan_for: PlanFor,
         plan = plan_for(reference.runbook, reference.origin, reference.target)
         bench.orders.sign_as_lab(plan, reference=reference, lasts=_ORDER_LASTS)
         view.say(f"standing order {reference.name}: signed by two lab identities for plan {plan.digest[:12]}")
+
+
+def look_up_authors(bench: Bench, scenario: Scenario, *, plan_for: PlanFor, view: View) -> None:
+    """Say beforehand who answers for the runbooks that the scenario will need; the lab signs them now, if nobody did.
+
+    That takes a moment, which is no part of what a drill measures.
+    """
+    for runbook in dict.fromkeys(name for name in (scenario.runbook, scenario.return_runbook) if name):
+        found = bench.authors.answering_for(plan_for(runbook, scenario.origin, scenario.target))
+        if found.is_signed:
+            view.say(f"runbook {runbook}: {found.name} answers for version {found.version[:12]}")
+        else:
+            view.say(nobody_answers(found))
 
 
 def orders_for(estate: Estate, scenario: Scenario) -> list[StandingOrderReference]:

@@ -19,7 +19,13 @@ OUT_OF_SCOPE = (
 
 
 def promised(
-    estate: Estate, scenario: Scenario, *, drill: str, plan_digest: str, versions: Mapping[str, str]
+    estate: Estate,
+    scenario: Scenario,
+    *,
+    drill: str,
+    plan_digest: str,
+    versions: Mapping[str, str],
+    started_by: str = "",
 ) -> dict[str, object]:
     """Return the objectives and terms of one drill as a document.
 
@@ -66,6 +72,7 @@ def promised(
         "runbook": scenario.runbook,
         "kind": scenario.kind.value,
         "why": scenario.title,
+        **({"started_by": started_by} if started_by else {}),
         "success_criteria": [
             "every objective below is met, as customers saw it",
             "no acknowledged write of a workload with an RPO of zero is missing",

@@ -12,7 +12,7 @@ from ..drill.rules import mark_of
 from ..estate.model import SiteName
 from ..plan.model import Intent, Plan, Step
 from ..plan.rules import confirming_rules
-from ..run.model import RunResult, StepRecord, StepState, Transition
+from ..run.model import Authorship, RunResult, StepRecord, StepState, Transition
 from ..run.ports import NotCovered
 from ..run.stop import Stop
 from ..store.folders import RunFolder
@@ -53,6 +53,7 @@ class DrillRuns:
     _stop: Stop = field(default_factory=Stop, init=False)
     _number: int = field(default=0, init=False)
     _reached: set[str] = field(default_factory=set, init=False)
+    begun: list[RunFolder] = field(default_factory=list, init=False)
     _ended: list[tuple[Plan, RunResult, list[Transition]]] = field(default_factory=list, init=False)
 
     def run(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
@@ -87,6 +88,7 @@ class DrillRuns:
         plan = self.plan_for(runbook, origin, target)
         folder = self.session.begin(plan)
         self._number = folder.number
+        self.begun.append(folder)
         self.plans.mkdir(exist_ok=True)
         shutil.copyfile(folder.path / "plan.json", self.plans / f"{folder.id}.json")
         return plan, folder
@@ -110,6 +112,10 @@ class DrillRuns:
     def limitations(self) -> list[str]:
         """Say nothing: what a report must know of the engine, others say."""
         return []
+
+    def authorships(self) -> Mapping[str, Authorship]:
+        """Return who answers for what no run of the engine carried out: nothing here."""
+        return {}
 
     def approvals(self) -> list[dict[str, object]]:
         """Return every consent that was given in these runs."""

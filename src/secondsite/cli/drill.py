@@ -63,8 +63,9 @@ def list_scenarios(*, estate: Path, as_json: bool) -> None:
 @click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
 @click.option("--from", "origin", metavar="SITE", help="Site that is lost. [default: the scenario's]")
 @click.option("--to", "target", metavar="SITE", help="Site that takes over. [default: the scenario's]")
-def run_scenario(
-    *, scenario: str, estate: Path, as_json: bool, keep: bool, origin: str | None, target: str | None
+@click.option("--as", "by", metavar="NAME", default="", show_default="your login", help="Who begins it.")
+def run_scenario(  # noqa: PLR0913  as many as its options
+    *, scenario: str, estate: Path, as_json: bool, keep: bool, origin: str | None, target: str | None, by: str
 ) -> int:
     """Run a drill: inject a fault, let the runbooks answer it, measure, and judge.
 
@@ -88,7 +89,7 @@ def run_scenario(
     view = LiveView(monotonic, title=f"drill {scenario}") if live else PlainView(monotonic)
     stop = Stop()
     with view, stop.on_signals():
-        ended = run_drill(loaded, scenario, view=view, stop=stop, keep=keep, direction=direction)
+        ended = run_drill(loaded, scenario, view=view, stop=stop, keep=keep, direction=direction, by=by)
     if as_json:
         emit_json(ended.document)
     else:

@@ -75,16 +75,16 @@ def _folder(run: str, estate: Path) -> Path:
 
 
 def _records(folder: Path) -> dict[str, bytes]:
-    from ..measure import FILES  # noqa: PLC0415
+    from ..reports import REPORTED  # noqa: PLC0415
 
-    found = {name: folder / "records" / name for name in FILES}
+    found = {name: folder / "records" / name for name in REPORTED}
     return {name: path.read_bytes() for name, path in found.items() if path.is_file()}
 
 
 def _seal_of(folder: Path) -> Seal | None:
     """Return what the bundle beside the records says, if it verifies and its records are these."""
     from ..evidence import load_bundle, verify  # noqa: PLC0415
-    from ..reports import Seal  # noqa: PLC0415
+    from ..reports import Seal, assess_command  # noqa: PLC0415
 
     bundle, archive = folder / "evidence", folder / "evidence.tar.gz"
     if not bundle.is_dir():
@@ -99,6 +99,7 @@ def _seal_of(folder: Path) -> Seal | None:
         manifest_sha256=verification.manifest_sha256,
         signed_by=verification.signed_by,
         verify_command=f"./secondsite evidence verify {archive if archive.is_file() else bundle}",
+        assess_command=assess_command(archive if archive.is_file() else bundle),
     )
 
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .junit import render_junit
-from .page import Seal, render_html, render_markdown
+from .page import REPORTED, Seal, assess_command, render_html, render_markdown
 
-__all__ = ["Seal", "render_html", "render_junit", "render_markdown"]
+__all__ = ["REPORTED", "Seal", "assess_command", "render_html", "render_junit", "render_markdown"]

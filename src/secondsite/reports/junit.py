@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as Xml
 
+from ..evidence.recorded_roles import recorded_roles
 from ..measure import Status, Verdict, read_records, recompute
 from ..measure.model import DrillResult, RuleResult
 from .text import clean
@@ -34,8 +35,8 @@ def _aborted() -> RuleResult:
     )
 
 
-def to_xml(result: DrillResult) -> str:
-    """Return the JUnit document of a result."""
+def to_xml(result: DrillResult, parts: Sequence[tuple[str, str]] = ()) -> str:
+    """Return the JUnit document of a result; ``parts`` are (role, who), as properties."""
     rules = [*result.rules, *([_aborted()] if result.verdict is Verdict.ABORTED else [])]
     counts = {
         "tests": str(len(rules)),
@@ -45,6 +46,10 @@ def to_xml(result: DrillResult) -> str:
     }
     root = Xml.Element("testsuites", counts)
     suite = Xml.SubElement(root, "testsuite", {"name": clean(f"drill {result.drill}"), **counts})
+    if parts:
+        told = Xml.SubElement(suite, "properties")
+        for role, who in parts:
+            Xml.SubElement(told, "property", name=clean(role), value=clean(who))
     for rule in rules:
         _case(suite, result.scenario, rule)
     Xml.indent(root)
@@ -53,4 +58,6 @@ def to_xml(result: DrillResult) -> str:
 
 def render_junit(files: Mapping[str, bytes]) -> str:
     """Return the JUnit document recomputed from record files."""
-    return to_xml(recompute(read_records(files)))
+    roles = recorded_roles({f"records/{name}": content for name, content in files.items()}, None)
+    parts = [(part.role.value, f"{part.name or 'no name'} {part.key}".strip()) for part in roles.parts]
+    return to_xml(recompute(read_records(files)), list(dict.fromkeys(parts)))

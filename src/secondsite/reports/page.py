@@ -10,7 +10,8 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from ..measure import DrillResult, Status, Verdict, read_records, recompute
+from ..evidence.recorded_roles import ROLES, recorded_roles
+from ..measure import FILES, DrillResult, Status, Verdict, read_records, recompute
 from ..measure.facts import Facts, gather
 from ..measure.milestones import between
 from ..measure.model import Arm, Instant, ObjectiveResult, Records, RuleResult, StepOutcome, StepRecord
@@ -19,6 +20,8 @@ from .text import clean, number, objective_seconds, plural, seconds
 from .timeline import critical_path, draw_timeline, failover_steps
 
 LONGEST_SENTENCE = 1200
+REPORTED = (*FILES, ROLES)
+"""The record files that a report is made from: those that are judged, and who had which part."""
 NEVER_RAN = frozenset({StepOutcome.SKIPPED, StepOutcome.NEVER_EXECUTED, StepOutcome.REFUSED})
 WORDS = (
     ("RTO, RTA", "Recovery time objective: how long a workload may be away. Recovery time actual: how long it was."),
@@ -41,6 +44,11 @@ WORDS = (
     ("standing order", "Two people's signed consent, given beforehand, to a failover under stated conditions."),
     ("critical path", "The chain of steps that decided when the failover ended; only shortening these shortens it."),
     ("not measured", "Nobody measured it, or not well enough. It never counts as passed, and is never printed as 0."),
+    (
+        "author, executor, approver, assessor",
+        "Who answers for a version of a runbook; who began the run and sealed its evidence; who consented; who judges "
+        "the evidence afterwards and is none of the others.",
+    ),
     ("limitation", "Something that was not real or not tested in this drill."),
 )
 
@@ -53,6 +61,15 @@ class Seal:
     signed_by: tuple[str, ...]
     verify_command: str
     note: str = ""
+    assess_command: str = ""
+
+
+def assess_command(bundle: Path) -> str:
+    """Return what an assessor types about a bundle."""
+    return (
+        f"./secondsite evidence assess {bundle} --as NAME --key FILE --finding agrees|disagrees"
+        " --words 'what you looked at, and what you found'"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +275,7 @@ def view(files: Mapping[str, bytes], seal: Seal | None) -> dict[str, object]:
         "kind_of": kind_of,
         "words": WORDS,
         "seconds": seconds,
+        **_parts(files),
     }
     if facts is None:
         return shared
@@ -276,6 +294,13 @@ def view(files: Mapping[str, bytes], seal: Seal | None) -> dict[str, object]:
         "identity": _identity(facts),
         **_order(records),
     }
+
+
+def _parts(files: Mapping[str, bytes]) -> dict[str, object]:
+    """Return who had which part, line by line, and what is not known of that. Signatures are not checked here."""
+    roles = recorded_roles({f"records/{name}": content for name, content in files.items()}, None)
+    rows = [(part.role.value, part.name or "no name", part.key, part.of) for part in roles.parts]
+    return {"parts_of": rows, "roles_unknown": [*roles.unsigned, *roles.unknown, *roles.missing]}
 
 
 def _order(records: Records) -> dict[str, object]:
