@@ -166,6 +166,22 @@ def test_the_records_verify_and_give_the_same_verdict_without_the_lab(drilled: D
     assert "passed" in verified.stdout
 
 
+def test_who_had_no_part_in_the_drill_can_assess_it_and_who_had_one_can_not(drilled: Drilled) -> None:
+    keys, bundle = Path(drilled.environment["SECONDSITE_STATE"]) / "approvers", drilled.result["evidence"]
+
+    def assess(who: str, key: str) -> int:
+        words = ("--as", who, "--key", str(keys / key), "--finding", "agrees", "--words", "every number again")
+        return drilled.secondsite("evidence", "assess", bundle, *words).returncode
+
+    assert assess("lab-author", "lab-author") == 5
+    assert assess("ana", "lab-author") == 5
+    assert assess("lab-assessor", "lab-assessor") == 0
+    checked = drilled.secondsite("evidence", "verify", bundle, "--json", "--assessors", str(keys / "allowed_signers"))
+    assert checked.returncode == 0, checked.stderr
+    (one,) = json.loads(checked.stdout)["assessments"]
+    assert (one["assessor"], one["independence"], one["counts"]) == ("lab-assessor", "independent", True)
+
+
 def test_one_changed_byte_in_the_records_is_found(drilled: Drilled, tmp_path: Path) -> None:
     evidence = Path(drilled.result["evidence"])
     copy = tmp_path / "copy"
