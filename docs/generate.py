@@ -24,6 +24,8 @@ from secondsite import errors  # noqa: E402
 from secondsite.checks.rules import CHECKS  # noqa: E402
 from secondsite.cli import main as cli_main  # noqa: E402
 from secondsite.estate.load import estate_schema  # noqa: E402
+from secondsite.evidence.assessment import Judgement  # noqa: E402
+from secondsite.evidence.roles import ASSESSMENT_NAMESPACE, Independence  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
 DRILL_SCHEMA = ROOT / "src" / "secondsite" / "measure" / "drill_result.schema.json"
@@ -103,6 +105,7 @@ def contracts() -> str:
         "",
     ]
     lines += checks_contract()
+    lines += evidence_contract()
     if DRILL_SCHEMA.is_file():
         schema = json.loads(DRILL_SCHEMA.read_text(encoding="utf-8"))
         lines += ["## `drill run SCENARIO --json`", "", schema.get("description", ""), ""]
@@ -140,6 +143,44 @@ def checks_contract() -> list[str]:
         "```",
         "",
         "Ends with 0 if every planted fault was noticed without a false alarm, else with 3.",
+        "",
+    ]
+
+
+def evidence_contract() -> list[str]:
+    """Return the section on `evidence verify --json` and what lies beside a bundle."""
+    judged = "|".join(one.value for one in Judgement)
+    shown = "|".join(one.value for one in Independence)
+    part = '{"name": "...", "key": "SHA256:...", "of": "..."}'
+    return [
+        "## `evidence verify BUNDLE --json`",
+        "",
+        "```json",
+        '{"schema_version": 1, "bundle": "...", "verifies": true, "manifest_sha256": "...", "signed_by": ["..."],',
+        '  "trusted": "...", "verdict": "...",',
+        f'  "roles": {{"authors": [{part}], "executors": [],',
+        '    "approvers": [], "missing": ["..."], "unsigned": ["..."], "unknown": ["..."]},',
+        f'  "assessments": [{{"file": "...", "assessor": "...", "finding": "{judged}", "words": "...", "at": "...",',
+        f'    "key": "SHA256:...", "key_known": true, "independence": "{shown}",',
+        '    "counts": true, "problems": [{"pointer": "...", "what": "..."}]}],',
+        '  "recomputed": {}, "problems": [{"file": "...", "pointer": "...", "what": "..."}], "warnings": ["..."]}',
+        "```",
+        "",
+        "`recomputed` is the document of `drill run --json`, from the records alone. A name or key that is not known is null. `missing`:"
+        " the evidence does not say who had a part; `unsigned`: nobody answers for that version of a runbook; `unknown`: somebody's key is not"
+        " known. Where any of them says something, an assessment's `independence` is `unknown` at best. `counts` is true for one that is whole,"
+        " independent, and made with a key that `--assessors` names. Ends with 0 if bundle and assessments verify, else with 7.",
+        "",
+        "`evidence assess BUNDLE` writes `NAME.assessment-ASSESSOR.json` beside the bundle `NAME` or `NAME.tar.gz`: canonical JSON (ADR 0003) of"
+        " `statement` and `signature`, and a line feed. The signature is OpenSSH's, namespace `"
+        + ASSESSMENT_NAMESPACE
+        + "`, over the"
+        " statement's canonical form:",
+        "",
+        "```json",
+        '{"kind": "assessment", "schema_version": 1, "manifest_sha256": "...", "drill": "...", "verdict": "...",',
+        f'  "finding": "{judged}", "words": "...", "assessor": "...", "at": "...", "roles": {{}}}}',
+        "```",
         "",
     ]
 
