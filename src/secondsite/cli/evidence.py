@@ -88,6 +88,22 @@ def _told_of(one: Assessment) -> str:
     )
 
 
+def _raise_on_assessments(examined: Examined) -> None:
+    """Tell a bundle that is whole from what was laid beside it and is not.
+
+    Raises:
+        EvidenceError: nothing but an assessment has a problem.
+    """
+    wrong = [problem for one in examined.assessments for problem in one.problems]
+    if wrong and len(wrong) == len(examined.verification.problems):
+        named = "\n".join(f"  {problem}" for problem in wrong)
+        raise EvidenceError(
+            f"{examined.verification.bundle} verifies, and what is beside it does not:\n{named}",
+            not_done="no judgement on this drill is confirmed; its numbers are",
+            next_step="ask the assessor for it again, or move away what nobody signed who may",
+        )
+
+
 @evidence.command(name="verify")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @_trust_option
@@ -117,6 +133,7 @@ def verify_command(bundle: Path, trust: Path | None, assessors: Path | None, as_
     if as_json:
         emit_json(as_document(examined))
         return 0 if verification.verifies else EvidenceError.exit_code
+    _raise_on_assessments(examined)
     raise_on(verification.problems, bundle=verification.bundle)
     _say_good(examined)
     return 0

@@ -200,6 +200,14 @@ def test_what_is_no_assessment_is_a_problem_and_no_traceback(content: bytes, bun
     assert found["problems"][0]["file"] == path_of(bundle).name
 
 
+def test_it_is_said_that_the_bundle_is_whole_and_what_is_beside_it_is_not(bundle: Path, capsys: Capture) -> None:
+    path_of(bundle).write_bytes(b"{}")
+    assert main(["evidence", "verify", str(bundle)]) == 7
+    said = " ".join(capsys.readouterr().err.split())
+    assert "evidence.tar.gz verifies, and what is beside it does not" in said
+    assert "ask for the bundle again" not in said
+
+
 def test_an_assessment_of_another_bundle_is_a_problem(
     bundle: Path, people: People, tmp_path: Path, capsys: Capture
 ) -> None:
