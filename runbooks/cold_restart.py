@@ -42,6 +42,8 @@ def cold_restart(estate: Estate, plan: PlanBuilder) -> None:
         if not workload.takes_markers:
             _restore_database(estate, plan, workload)
     _restore_stores(estate, plan)
+    for named in estate.published:  # roles use what they bring up, and by its name
+        point_name(estate, plan, named, after=("note-machines",), guards=(fencing_confirmed(estate, plan),))
     _converge_all(estate, plan)
     for workload in estate.workloads.values():
         _promote(estate, plan, workload)
@@ -49,8 +51,7 @@ def cold_restart(estate: Estate, plan: PlanBuilder) -> None:
         _open(estate, plan, service)
     for named in estate.published[len(estate.services) :]:
         promoted = tuple(f"promote-{name}" for name in named.workloads)
-        point_name(estate, plan, named, after=promoted, guards=(fencing_confirmed(estate, plan),))
-        visit_name(plan, named, customers=customers_of(estate))
+        visit_name(plan, named, customers=customers_of(estate), after=promoted)
     _protect(estate, plan)
 
 
@@ -220,7 +221,7 @@ def _converge_all(estate: Estate, plan: PlanBuilder) -> None:
         by_hand="There: etcdctl member add NAME --peer-urls=https://ADDRESS:2380 for each of them.",
     )
     hosts = [str(host.name) for host in estate.hosts.values() if host.site != plan.origin]
-    restored = [step.name for step in plan.steps if step.name.startswith("restore-")]
+    restored = [step.name for step in plan.steps if step.name.startswith(("restore-", "redirect-"))]
     plan.step(
         "open-hosts",
         title="Bring every host to the state its roles describe, on the data that was restored",
@@ -284,13 +285,12 @@ def _open(estate: Estate, plan: PlanBuilder, service: Service) -> None:
         timeout=seconds(10),
         commands=open_by_hand(new),
     )
-    point_name(estate, plan, service, after=promoted, guards=(fencing_confirmed(estate, plan),))
     plan.step(
         f"verify-{service.name}",
         title=f"Use {service.name} as a customer does",
         call=call("journey", service=service.name, sources=customers, served_by=new),
         hosts=tuple(customers),
-        after=(f"open-{service.name}", f"redirect-{service.name}"),
+        after=(f"open-{service.name}",),
         repeatable=True,
         timeout=seconds(60),
         by_hand=f"From {customers[0]}: sign in at https://{service.dns_name}, order, read the order and its bill.",

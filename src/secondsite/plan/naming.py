@@ -31,15 +31,15 @@ def point_name(
     )
 
 
-def visit_name(plan: PlanBuilder, named: Service, *, customers: Sequence[str]) -> None:
-    """Read the first page under the name from the customers' side, once the name was moved."""
+def visit_name(plan: PlanBuilder, named: Service, *, customers: Sequence[str], after: Sequence[str] = ()) -> None:
+    """Read the first page under the name from the customers' side, once the name was moved, and ``after`` that."""
     host = named.members[plan.target]
     plan.step(
         f"verify-{named.name}",
         title=f"Read {named.dns_name} as a customer does",
         call=call("visit", service=named.name, sources=list(customers), served_by=host),
         hosts=tuple(customers),
-        after=(f"redirect-{named.name}",),
+        after=(f"redirect-{named.name}", *after),
         reads_only=True,
         timeout=seconds(30),
         commands=visit_by_hand(named, customers=customers, served_by=host),
