@@ -45,8 +45,16 @@ def _packed(state: Path, open_runs: Collection[str]) -> bytes:
         archive.add(journal, arcname=JOURNAL_NAME)
         for path in _chosen(state, open_runs):
             with contextlib.suppress(FileNotFoundError):  # a partial file, put in place by its name since it was listed
-                archive.add(path, arcname=str(path.relative_to(state)), recursive=False)
+                _add(archive, path, name=str(path.relative_to(state)))
     return out.getvalue()
+
+
+def _add(archive: tarfile.TarFile, path: Path, *, name: str) -> None:
+    """Add what a file holds when it is read: one that is being written may be shorter than it was a moment before."""
+    about, content = path.stat(), path.read_bytes()
+    member = tarfile.TarInfo(name)
+    member.size, member.mtime, member.mode = len(content), int(about.st_mtime), about.st_mode & 0o777
+    archive.addfile(member, io.BytesIO(content))
 
 
 def _copy_journal(journal: Path, copy: Path) -> None:

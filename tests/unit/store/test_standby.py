@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,24 @@ def test_what_is_no_copy_is_refused_and_nothing_is_laid_out(tmp_path: Path) -> N
 def test_a_state_without_a_journal_can_not_be_copied(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="can't be copied"):
         pack(tmp_path, open_runs=())
+
+
+def test_a_file_that_shrinks_while_it_is_copied_spoils_no_copy(state: Path) -> None:
+    written = state / "runs" / "000001-failover" / "records" / "roles.json"
+    written.parent.mkdir()
+    written.write_bytes(b"x" * (1 << 20))
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.is_set():
+            os.truncate(written, 10)
+            os.truncate(written, 1 << 20)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        for _ in range(40):
+            assert pack(state, open_runs={"000001-failover"})
+    finally:
+        ended.set()
+        writing.join()
