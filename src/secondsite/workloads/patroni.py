@@ -39,6 +39,7 @@ _GLANCE_S = 0.005
 _ETCDCTL = ("sudo", "-n", "/usr/local/sbin/secondsite-etcdctl", "--command-timeout=3s")
 _SWITCHED = "Successfully switched over"
 _SWITCH_WITHIN_S = 45.0
+_ENOUGH_WRITES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,15 @@ class Cluster:
     members: tuple[str, ...]
     lease_hosts: tuple[str, ...]
     synchronous: bool
+
+
+def _in_writes(nbytes: int, lately: str, writes: str) -> str:
+    """Say about how many writes so much of a log is, by what those since the node's last checkpoint took each."""
+    known = lately.isdigit() and writes.isdigit() and int(writes) >= _ENOUGH_WRITES and int(lately) > 0
+    if not known:
+        return "how many writes that is can't be told: too few were made lately"
+    each = int(lately) / int(writes)
+    return f"about {round(nbytes / each)} writes, if each took {each:.0f} bytes as the newest {writes} did"
 
 
 class PatroniCluster:
@@ -200,8 +210,8 @@ class PatroniCluster:
     def lacks(self, node: str, *, avoiding: str) -> str:
         """Compare what the leader last told the quorum of its position with what the node received.
 
-        The leader tells it every few seconds, so the difference is at least that. Only the databases know of writes in
-        numbers: they are counted when both can be read.
+        The leader tells it every few seconds, so the difference is at least that. How many writes that is can only be
+        estimated, as long as the leader can't be read: by how much log the node's newest writes took each.
 
         Raises:
             Unreachable: no voter, or not the node.
@@ -211,17 +221,23 @@ class PatroniCluster:
         listing = self._etcdctl(voter, ["get", "--prefix", self._key(""), "-w", "json"])
         sql = (
             "SELECT pg_wal_lsn_diff(coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), '0/0')::bigint,"
-            " pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC'"
+            " pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC',"
+            " pg_wal_lsn_diff(pg_last_wal_replay_lsn(), redo_lsn)::bigint,"
+            " pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+            " - (split_part(next_xid, ':', 1)::bigint << 32) - split_part(next_xid, ':', 2)::bigint"
+            " FROM pg_control_checkpoint()"
         )
-        held, _, newest = self._hands.run(node, self._psql(sql), timeout=_SHORT).stdout.strip().partition("|")
+        told = self._hands.run(node, self._psql(sql), timeout=_SHORT).stdout.strip()
+        held, newest, lately, writes = (*told.split("|"), "", "", "", "")[:4]
         try:
             position = int(json.loads(self._pairs(listing).get(self._key("status"), ""))["optime"])
             nbytes = max(0, position - int(held))
         except (ValueError, KeyError, TypeError) as error:
             raise MeasurementError(f"{self.cluster.scope}: how much {node} lacks is not known: {error}") from error
+        counted = _in_writes(nbytes, lately, writes)
         return (
-            f"{node} lacks at least {nbytes} bytes of {avoiding}'s log, and every write to {self.cluster.scope} after"
-            f" {newest or 'an unknown time'} UTC"
+            f"{node} lacks at least {nbytes} bytes of {avoiding}'s log ({counted}), and every write to"
+            f" {self.cluster.scope} after {newest or 'an unknown time'} UTC"
         )
 
     def demote(self, old: str, *, successor: str) -> None:

@@ -23,7 +23,7 @@ def listing(status: str) -> str:
     return json.dumps({"kvs": [{"key": key, "value": value}]})
 
 
-def lacks(told: str, held: str = "1000|2026-11-30 07:31:40.1") -> str:
+def lacks(told: str, held: str = "1000|2026-11-30 07:31:40.1|24000|40") -> str:
     class Said:
         def run(self, _host: str, argv: list[str], **_: Any) -> CommandResult:
             stdout = held if "psql" in argv else told
@@ -36,7 +36,14 @@ def lacks(told: str, held: str = "1000|2026-11-30 07:31:40.1") -> str:
 def test_the_difference_to_what_the_leader_last_told_is_named_with_the_newest_write() -> None:
     told = lacks(listing('{"optime": 6344}'))
     assert told.startswith("db-dc2 lacks at least 5344 bytes of db-dc1's log")
+    assert "(about 9 writes, if each took 600 bytes as the newest 40 did)" in told
     assert told.endswith("after 2026-11-30 07:31:40.1 UTC")
+
+
+@pytest.mark.parametrize("lately", ["24000|19", "0|40", "|", "-5|40", "24000|-40"])
+def test_too_few_writes_lately_say_nothing_of_how_many_are_lacking(lately: str) -> None:
+    told = lacks(listing('{"optime": 6344}'), held=f"1000|2026-11-30 07:31:40.1|{lately}")
+    assert "how many writes that is can't be told" in told
 
 
 @pytest.mark.parametrize(
