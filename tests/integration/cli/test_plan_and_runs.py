@@ -38,7 +38,7 @@ def secondsite(state: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        pytest.param(["plan", "nope"], "known runbooks: failback, failover, provision", id="unknown-runbook"),
+        pytest.param(["plan", "nope"], "known runbooks: cold_restart, failback, failover", id="unknown-runbook"),
         pytest.param(["plan", "failover", "--from", "dc1", "--to", "dc1"], "both dc1", id="same-site"),
         pytest.param(["plan", "failover", "--from", "dc1", "--to", "mars"], "dc1, dc2", id="unknown-site"),
         pytest.param(["plan", "failover"], "needs --from SITE and --to SITE", id="no-direction"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import signal
@@ -53,7 +54,10 @@ def run(directory: Path, tasks: str, *, timeout_s: float = 150) -> Converged:
 
 def is_running(command: str) -> bool:
     words = command.split()
-    lines = [path.read_bytes().split(b"\0")[:2] for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            lines.append(path.read_bytes().split(b"\0")[:2])
     return [word.encode() for word in words] in lines
 
 
