@@ -87,6 +87,7 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
         by_hand="Print failover and failback in both directions (secondsite plan RUNBOOK --from SITE --to SITE"
         " --format html) and put them into /srv/runbooks on these hosts.",
     )
+    made = ("note-machines", "hand-over-keys", "keep-procedures")
     keeping = [str(host.name) for host in estate.hosts.values() if {"producer", "repository"} & set(host.groups)]
     if keeping:
         plan.step(
@@ -94,7 +95,7 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
             title="Make the first backup of whatever was never backed up",
             call=call("first-backups", hosts=keeping),
             hosts=keeping,
-            after=("converge",),
+            after=made,  # hosts that make backups have no time for questions that are to be answered at once
             repeatable=True,
             timeout=seconds(900),
             expected=seconds(15),
@@ -112,7 +113,7 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
             ],
         ),
         hosts=tuple(hosts),
-        after=("note-machines", "hand-over-keys", "keep-procedures", *(("first-backups",) if keeping else ())),
+        after=("first-backups",) if keeping else made,
         reads_only=True,
         timeout=seconds(10),
         by_hand="Name the hosts that did not answer; provision them later.",
