@@ -26,6 +26,7 @@ from ..run.ports import Hands, Outcome, Registry, StepContext
 
 IDENTIFY = "/usr/local/bin/secondsite-identify"
 _TIMEOUT = dt.timedelta(seconds=5)
+_NOTED_WITHIN = dt.timedelta(seconds=20)  # nothing waits for that but the end of provisioning
 _LARGEST = 16384
 _MACHINE = re.compile(r"[0-9a-f]{32}\Z")
 _NOT_THERE = 127
@@ -56,14 +57,14 @@ class Machines:
         """Return every reason to doubt that this host is the one that the estate means; see ``run.ports.Challenge``."""
         return tuple(doubts(self.estate, host, said=self.ask(host), noted=self._noted().get(host)))
 
-    def ask(self, host: str) -> Said:
+    def ask(self, host: str, *, within: dt.timedelta = _TIMEOUT) -> Said:
         """Have a host say who it is, now.
 
         Raises:
             Unreachable, ActionError: it could not be asked, or its answer makes no sense.
         """
         asked = self.nonce()
-        told = self.hands.run(host, [IDENTIFY, asked], timeout=_TIMEOUT, accept=(0, _NOT_THERE), limit=_LARGEST)
+        told = self.hands.run(host, [IDENTIFY, asked], timeout=within, accept=(0, _NOT_THERE), limit=_LARGEST)
         if told.exit_code == _NOT_THERE:
             raise ActionError(f"{host} was never told how to say who it is", effect=Effect.NONE, next_step=_PROVISION)
         lines = told.stdout.split("\n", 2)
@@ -86,7 +87,8 @@ class Machines:
         """
         hosts = words(arguments, "hosts")
         with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
-            said = dict(zip(hosts, pool.map(self.ask, hosts), strict=True))
+            told = pool.map(lambda host: self.ask(host, within=_NOTED_WITHIN), hosts)
+            said = dict(zip(hosts, told, strict=True))
         wrong = [f"{host}: {why}" for host, one in said.items() for why in misplaced(self.estate, host, one.place)]
         found = {host: one.machine for host, one in said.items()}
         wrong += [f"{' and '.join(twins)} are one machine" for twins in _shared(found)]
