@@ -203,8 +203,8 @@ def one_run(folder: Path, seed: int, real: Real) -> None:
             capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         first_step = folder / f"first-step-{life}"
-        if life and first_step.exists():
-            real.resume_s.append(float(first_step.read_text()) - begun)
+        if life and first_step.exists() and (at := first_step.read_text()):  # empty: killed between the two
+            real.resume_s.append(float(at) - begun)
         real.resumed += life > 0
         if ended.returncode == 0:
             break
