@@ -22,6 +22,9 @@ ALONE = Path("/run/secondsite-etcd-alone.yml")
 DROP_IN = Path("/run/systemd/system/etcd.service.d/zz-alone.conf")
 ANSWERS_WITHIN_S = 30.0
 REFUSED = 3
+LOOKS = 8
+_KEPT = "/etc/secondsite/tls"
+TLS = ("--cacert", f"{_KEPT}/ca-bundle.crt", "--cert", f"{_KEPT}/host.crt", "--key", f"{_KEPT}/host.key")
 # who led, who was in sync, how far the log had come: a restored cluster is behind all that, and begins anew
 OF_THE_PAST = ("leader", "sync", "status", "failover", "optime/leader", "failsafe")
 
@@ -51,6 +54,17 @@ def wait_until_it_answers() -> None:
         time.sleep(0.2)
 
 
+def require_no_leader() -> None:
+    """Go on only if this member lives and knows of no leader for a while: no answer alone does not mean no majority."""
+    expected()  # ends where the member itself does not answer
+    for _ in range(LOOKS):
+        told = run("curl", "--silent", "--max-time", "3", *TLS, "https://127.0.0.1:2379/metrics", check=False)
+        if re.search(r"^etcd_server_has_leader 1$", told, re.MULTILINE) or members():
+            print("a majority still follows a leader: nothing was changed", file=sys.stderr)
+            sys.exit(REFUSED)
+        time.sleep(1)
+
+
 def go_on_alone() -> None:
     """Start once as the only member, with all it holds; then as ever."""
     ALONE.write_text(CONFIGURATION.read_text() + "\nforce-new-cluster: true\n")
@@ -77,6 +91,7 @@ def alone(told: dict[str, Any]) -> list[str]:
         sys.exit(REFUSED)
     if known:
         return []
+    require_no_leader()
     go_on_alone()
     for scope in told["scopes"]:
         for key in OF_THE_PAST:
