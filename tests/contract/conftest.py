@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -24,7 +26,7 @@ from secondsite.sim.crash import Crash, CrashPoint
 from secondsite.sim.estate import two_site_estate
 from secondsite.sim.world import OrdersFor, SimulatedApprovers, SimulatedEngine, SimulatedWorld, sign_in_simulation
 from secondsite.store.clock import SystemClock
-from secondsite.store.runs import RunStore
+from secondsite.store.runs import JOURNAL_NAME, RunStore
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "src"
@@ -180,7 +182,7 @@ class ProcessMachine:
         try:
             self.wait_for_gates(set(answers))
             if not heard:
-                process.send_signal(signal.SIGSTOP)
+                self._stop_between_writes(process)
             for gate, (who, granted) in answers.items():
                 self.answer(gate, who, granted=granted)
             if heard:
@@ -188,6 +190,27 @@ class ProcessMachine:
         finally:
             os.kill(process.pid, signal.SIGKILL)
             process.communicate(timeout=PATIENCE_S)
+
+    def _stop_between_writes(self, process: subprocess.Popen[str]) -> None:
+        """Stop the process while it does not hold its store: stopped within a write, it would hold it for ever."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+            if self._can_be_written():
+                return
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.02)
+        raise AssertionError("the store was locked whenever the process was stopped")
+
+    def _can_be_written(self) -> bool:
+        with contextlib.closing(sqlite3.connect(self.state / JOURNAL_NAME, isolation_level=None, timeout=0.1)) as db:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            db.execute("ROLLBACK")
+            return True
 
     def _until(self, holds: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_S
