@@ -9,13 +9,19 @@ from secondsite.plan import (
     Service,
     SiteKind,
     Workload,
+    ask_keepers,
     call,
     customers_of,
     declare_lost,
     fence,
     fencing_confirmed,
+    first_backups,
+    first_contact,
     gate,
+    hand_over_keys,
     journey_by_hand,
+    keeping_hosts,
+    note_machines,
     open_by_hand,
     point_name,
     promote_by_hand,
@@ -71,29 +77,8 @@ def _consent_to_restore(plan: PlanBuilder) -> None:
 def _found(estate: Estate, plan: PlanBuilder) -> None:
     """Make hosts that are new trust and be trusted, and lay what data will stand on."""
     hosts = [str(host.name) for host in estate.hosts.values() if host.site != plan.origin]
-    plan.step(
-        "first-contact",
-        title="Let only certificates open the hosts",
-        call=call("first-contact", hosts=hosts),
-        hosts=tuple(hosts),
-        after=("consent-to-restore",),
-        probe=call("contacted", hosts=hosts),
-        repeatable=True,
-        timeout=seconds(120),
-        expected=seconds(5),
-        by_hand="On each new host, as root: create the user ops with sudo, install the site's authority"
-        " (TrustedUserCAKeys) and the host's certificate, log in by certificate, then remove root's key.",
-    )
-    plan.step(
-        "ask-keepers",
-        title="Ask who holds the keys of the sites' authorities, and take from escrow what is gone",
-        call=call("ask-keepers", must_hold=False),
-        hosts=(),
-        after=("first-contact",),
-        repeatable=True,
-        timeout=seconds(60),
-        by_hand="On each site's keeper: ls /etc/secondsite/ca. A key that is missing comes from escrow.",
-    )
+    first_contact(plan, hosts, after=("consent-to-restore",))
+    ask_keepers(plan)
     voters = [] if estate.quorum is None else list(estate.quorum.members)
     lost = {plan.origin, plan.target}
     left = [str(voter) for voter in voters if estate.hosts[voter].site not in lost]
@@ -145,16 +130,7 @@ def _found(estate: Estate, plan: PlanBuilder) -> None:
         timeout=seconds(10),
         by_hand="Name the hosts that did not answer. Go on when each of them does.",
     )
-    plan.step(
-        "note-machines",
-        title="Note which machine each host is, to know it again before anything is put there",
-        call=call("note-machines", hosts=hosts),
-        hosts=tuple(hosts),
-        after=("require-foundations",),
-        repeatable=True,
-        timeout=seconds(60),
-        by_hand="On each host: cat /etc/machine-id /etc/secondsite/host.json. Write it down.",
-    )
+    note_machines(plan, hosts, whom=hosts, after=("require-foundations",))
 
 
 def _vault(estate: Estate) -> str:
@@ -233,16 +209,7 @@ def _converge_all(estate: Estate, plan: PlanBuilder) -> None:
         expected=seconds(40),
         by_hand=f"ansible-playbook with an inventory that lacks {plan.origin}: {PLAYBOOK}",
     )
-    plan.step(
-        "hand-over-keys",
-        title="Keep no key of an authority that its site holds",
-        call=call("ask-keepers", must_hold=True),
-        hosts=(),
-        after=("open-hosts",),
-        repeatable=True,
-        timeout=seconds(60),
-        by_hand="For each key that its keeper holds: seal it for escrow alone (age -r), and remove every other copy.",
-    )
+    hand_over_keys(plan, after=("open-hosts",))
 
 
 def _promote(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:
@@ -300,20 +267,5 @@ def _open(estate: Estate, plan: PlanBuilder, service: Service) -> None:
 
 def _protect(estate: Estate, plan: PlanBuilder) -> None:
     """Make what now lives nowhere else safe again."""
-    keeping = [
-        str(host.name)
-        for host in estate.hosts.values()
-        if {"producer", "repository"} & set(host.groups) and host.site != plan.origin
-    ]
-    plan.step(
-        "first-backups",
-        title=f"Make the first backups at {plan.target}",
-        call=call("first-backups", hosts=keeping),
-        hosts=tuple(keeping),
-        after=tuple(f"verify-{service.name}" for service in estate.services) or ("open-hosts",),
-        repeatable=True,
-        timeout=seconds(900),
-        expected=seconds(15),
-        by_hand="On each of these hosts: systemctl start each unit that /etc/secondsite/first-backups/* names and"
-        " whose file beside it is not there, and wait until all have ended well.",
-    )
+    verified = tuple(f"verify-{service.name}" for service in estate.services)
+    first_backups(plan, keeping_hosts(estate, but=str(plan.origin)), after=verified or ("open-hosts",))

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from secondsite.plan import Estate, Intent, PlanBuilder, SiteKind, call, result_of, runbook, seconds
+from secondsite.plan import (
+    Estate,
+    Intent,
+    PlanBuilder,
+    SiteKind,
+    ask_keepers,
+    call,
+    first_backups,
+    first_contact,
+    hand_over_keys,
+    keeping_hosts,
+    note_machines,
+    result_of,
+    runbook,
+    seconds,
+)
 
 PLAYBOOK = "roles/estate.yml"
 
@@ -21,29 +36,8 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
         timeout=seconds(20),
         by_hand="openssl x509 -noout -dates on each site's certificate; an authority that ended is replaced first.",
     )
-    plan.step(
-        "first-contact",
-        title="Let only certificates open the hosts",
-        call=call("first-contact", hosts=hosts),
-        hosts=tuple(hosts),
-        after=("check-authorities",),
-        probe=call("contacted", hosts=hosts),
-        repeatable=True,
-        timeout=seconds(120),
-        expected=seconds(5),
-        by_hand="On each host, as root: create the user ops with sudo, install the site's authority"
-        " (TrustedUserCAKeys) and the host's certificate, log in by certificate, then remove root's key.",
-    )
-    plan.step(
-        "ask-keepers",
-        title="Ask who holds the keys of the sites' authorities",
-        call=call("ask-keepers", must_hold=False),
-        hosts=(),
-        after=("first-contact",),
-        repeatable=True,
-        timeout=seconds(60),
-        by_hand="On each site's keeper: ls /etc/secondsite/ca. A key that is missing comes from escrow.",
-    )
+    first_contact(plan, hosts, after=("check-authorities",))
+    ask_keepers(plan)
     plan.step(
         "converge",
         title="Bring every host to the state its roles describe",
@@ -55,26 +49,8 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
         expected=seconds(40),
         by_hand=f"ansible-playbook -i inventories/{estate.name}/hosts.yml {PLAYBOOK}",
     )
-    plan.step(
-        "note-machines",
-        title="Note which machine each host is, to know it again before anything is taken from it",
-        call=call("note-machines", hosts=result_of("first-contact", "reached")),
-        hosts=tuple(hosts),
-        after=("converge",),
-        repeatable=True,
-        timeout=seconds(60),
-        by_hand="On each host: cat /etc/machine-id /etc/secondsite/host.json. Write it down.",
-    )
-    plan.step(
-        "hand-over-keys",
-        title="Keep no key of an authority that its site holds",
-        call=call("ask-keepers", must_hold=True),
-        hosts=(),
-        after=("converge",),
-        repeatable=True,
-        timeout=seconds(60),
-        by_hand="For each key that its keeper holds: seal it for escrow alone (age -r), and remove every other copy.",
-    )
+    note_machines(plan, hosts, whom=result_of("first-contact", "reached"), after=("converge",))
+    hand_over_keys(plan, after=("converge",))
     kept = [str(host) for host in estate.procedure_hosts().values()]
     plan.step(
         "keep-procedures",
@@ -88,20 +64,9 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
         " --format html) and put them into /srv/runbooks on these hosts.",
     )
     made = ("note-machines", "hand-over-keys", "keep-procedures")
-    keeping = [str(host.name) for host in estate.hosts.values() if {"producer", "repository"} & set(host.groups)]
+    keeping = keeping_hosts(estate)
     if keeping:
-        plan.step(
-            "first-backups",
-            title="Make the first backup of whatever was never backed up",
-            call=call("first-backups", hosts=keeping),
-            hosts=keeping,
-            after=made,  # hosts that make backups have no time for questions that are to be answered at once
-            repeatable=True,
-            timeout=seconds(900),
-            expected=seconds(15),
-            by_hand="On each of these hosts: systemctl start each unit that /etc/secondsite/first-backups/* names and"
-            " whose file beside it is not there, and wait until all have ended well.",
-        )
+        first_backups(plan, keeping, after=made)  # hosts that make backups have no time to answer at once
     plan.step(
         "require-all-hosts",
         title="See that no host was left out",

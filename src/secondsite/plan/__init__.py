@@ -19,6 +19,7 @@ from ..estate.model import (
 )
 from .access import refuse_old_keys
 from .builder import PlanBuilder, Runbook, call, gate, guard, result_of, runbook, seconds
+from .founding import ask_keepers, first_backups, first_contact, hand_over_keys, keeping_hosts, note_machines
 from .losing import (
     customers_of,
     declare_lost,
@@ -71,6 +72,7 @@ __all__ = [
     "Step",
     "Workload",
     "WorkloadName",
+    "ask_keepers",
     "call",
     "catch_up_by_hand",
     "close_by_hand",
@@ -79,14 +81,19 @@ __all__ = [
     "fence",
     "fencing_confirmed",
     "fencing_observers",
+    "first_backups",
+    "first_contact",
     "gate",
     "guard",
+    "hand_over_keys",
     "isolate_by_hand",
     "isolating_carriers",
     "journey_by_hand",
     "keep_isolation_by_hand",
+    "keeping_hosts",
     "lift_by_hand",
     "listen_by_hand",
+    "note_machines",
     "open_by_hand",
     "outlet_by_hand",
     "point_name",

@@ -1,0 +1,91 @@
+"""Steps that take hosts in and make safe what they keep: the same whether hosts are new or old ones were lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..estate.model import Estate
+from .builder import PlanBuilder, call, seconds
+
+
+def first_contact(plan: PlanBuilder, hosts: Sequence[str], *, after: Sequence[str]) -> None:
+    """Let only certificates open the hosts (step ``first-contact``; what it reached is in its result)."""
+    plan.step(
+        "first-contact",
+        title="Let only certificates open the hosts",
+        call=call("first-contact", hosts=list(hosts)),
+        hosts=tuple(hosts),
+        after=tuple(after),
+        probe=call("contacted", hosts=list(hosts)),
+        repeatable=True,
+        timeout=seconds(120),
+        expected=seconds(5),
+        by_hand="On each host, as root: create the user ops with sudo, install the site's authority"
+        " (TrustedUserCAKeys) and the host's certificate, log in by certificate, then remove root's key.",
+    )
+
+
+def ask_keepers(plan: PlanBuilder) -> None:
+    """Ask, after first contact, who holds the keys of the sites' authorities (step ``ask-keepers``)."""
+    plan.step(
+        "ask-keepers",
+        title="Ask who holds the keys of the sites' authorities, and take from escrow what is gone",
+        call=call("ask-keepers", must_hold=False),
+        hosts=(),
+        after=("first-contact",),
+        repeatable=True,
+        timeout=seconds(60),
+        by_hand="On each site's keeper: ls /etc/secondsite/ca. A key that is missing comes from escrow.",
+    )
+
+
+def hand_over_keys(plan: PlanBuilder, *, after: Sequence[str]) -> None:
+    """Keep no key of an authority here that its site holds (step ``hand-over-keys``)."""
+    plan.step(
+        "hand-over-keys",
+        title="Keep no key of an authority that its site holds",
+        call=call("ask-keepers", must_hold=True),
+        hosts=(),
+        after=tuple(after),
+        repeatable=True,
+        timeout=seconds(60),
+        by_hand="For each key that its keeper holds: seal it for escrow alone (age -r), and remove every other copy.",
+    )
+
+
+def note_machines(
+    plan: PlanBuilder, hosts: Sequence[str], *, whom: Sequence[str] | Mapping[str, str], after: Sequence[str]
+) -> None:
+    """Note which machine each host is (step ``note-machines``). ``whom`` are those of ``hosts`` to be asked."""
+    plan.step(
+        "note-machines",
+        title="Note which machine each host is, to know it again before anything is taken from it or put there",
+        call=call("note-machines", hosts=whom),
+        hosts=tuple(hosts),
+        after=tuple(after),
+        repeatable=True,
+        timeout=seconds(60),
+        by_hand="On each host: cat /etc/machine-id /etc/secondsite/host.json. Write it down.",
+    )
+
+
+def keeping_hosts(estate: Estate, *, but: str = "") -> list[str]:
+    """Name the hosts that make backups or keep them, except those of one site."""
+    keeping = [host for host in estate.hosts.values() if {"producer", "repository"} & set(host.groups)]
+    return [str(host.name) for host in keeping if host.site != but]
+
+
+def first_backups(plan: PlanBuilder, hosts: Sequence[str], *, after: Sequence[str]) -> None:
+    """Make the first backup of whatever these hosts never backed up (step ``first-backups``)."""
+    plan.step(
+        "first-backups",
+        title="Make the first backup of whatever was never backed up",
+        call=call("first-backups", hosts=list(hosts)),
+        hosts=tuple(hosts),
+        after=tuple(after),
+        repeatable=True,
+        timeout=seconds(900),
+        expected=seconds(15),
+        by_hand="On each of these hosts: systemctl start each unit that /etc/secondsite/first-backups/* names and"
+        " whose file beside it is not there, and wait until all have ended well.",
+    )
