@@ -91,7 +91,7 @@ def folders(host: Host) -> list[str]:
         "database": ["/srv/postgresql/billing", "/srv/postgresql/control", "/var/lib/etcd"],
         "store": ["/srv/store/documents", "/srv/store/git"],
         "ops": ["/srv/runbooks", "/var/lib/secondsite-standby"],
-        "vault": ["/srv/backup/restic", "/srv/runbooks", "/var/lib/knot", "/var/lib/etcd"],
+        "vault": ["/srv/backup/restic", "/srv/backup/histories", "/srv/runbooks", "/var/lib/knot", "/var/lib/etcd"],
     }
     return sorted({"/var/lib/dpkg", *(one for group in host.groups for one in by_group.get(group, []))})
 

@@ -46,6 +46,7 @@ _MADE_AGAIN = {
     "/var/spool/pgbackrest": "on its way to the archives",
     "/srv/backup/pgbackrest": "backups",
     "/srv/backup/restic": "backups",
+    "/srv/backup/histories": "copies of what the archives hold",
 }
 # What several hosts hold alike, and which job of any of them sends it.
 _ALIKE = {
