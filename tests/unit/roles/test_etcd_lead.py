@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "etcd" / "files" / "sec
 ABOVE_63_BITS = "dc2d88e604f1d9c2"
 FAKE = """#!/bin/sh
 case "$*" in
-    *"endpoint status"*) test -e leader || exit 1; printf '"MemberID" : 7\\n"Leader" : %s\\n' "$(cat leader)" ;;
+    *"endpoint status"*) echo >> asked; [ "$(wc -l < asked)" -gt {deaf} ] && test -e leader || exit 1; printf '"MemberID" : 7\\n"Leader" : %s\\n' "$(cat leader)" ;;
     *"member list"*) echo "{member}, started, vault, https://x:2380, https://x:2379, false" ;;
     *"endpoint health"*) ;;
     *"move-leader"*) {moves} ;;
@@ -19,9 +19,11 @@ esac
 """
 
 
-def lead(folder: Path, *, member: str, moves: str, leader: str = "7") -> subprocess.CompletedProcess[str]:
+def lead(
+    folder: Path, *, member: str, moves: str, leader: str = "7", deaf: int = 0
+) -> subprocess.CompletedProcess[str]:
     fake = folder / "etcdctl"
-    fake.write_text(FAKE.format(member=member, moves=moves))
+    fake.write_text(FAKE.format(member=member, moves=moves, deaf=deaf))
     fake.chmod(0o755)
     (folder / "leader").write_text(leader)
     script = folder / "lead"
@@ -55,3 +57,11 @@ def test_nobody_being_able_to_say_who_leads_is_no_success(tmp_path: Path) -> Non
 def test_leadership_that_nobody_takes_is_said(tmp_path: Path) -> None:
     done = lead(tmp_path, member="12", moves="exit 1")
     assert (done.returncode, done.stderr) == (1, "leadership stays here: vault did not take it\n")
+
+
+@pytest.mark.parametrize(("deaf", "ended"), [(1, 0), (2, 0), (3, 1)])
+def test_a_member_that_is_busy_for_a_moment_is_asked_again_and_one_that_stays_so_is_not_for_ever(
+    tmp_path: Path, deaf: int, ended: int
+) -> None:
+    done = lead(tmp_path, member="12", moves="true", deaf=deaf)
+    assert (done.returncode, done.stdout) == (ended, "" if ended else "moved leadership to vault\n")
