@@ -17,7 +17,7 @@ import statistics
 import time
 from pathlib import Path
 
-from secondsite.app import bench
+from secondsite.app import bench, places
 from secondsite.app.check import checked, choose
 from secondsite.checks.model import Result, State
 from secondsite.estate.model import Estate
@@ -29,10 +29,10 @@ PLAIN = ("sudo", "-n", "--", "/usr/local/sbin/secondsite-restic", "snapshots", "
 
 def main() -> int:
     words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--estate", type=Path, default=bench.DEFAULT_ESTATE)
+    words.add_argument("--estate", type=Path, default=places.DEFAULT_ESTATE)
     words.add_argument("--rounds", type=int, default=5)
     asked = words.parse_args()
-    estate = bench.estate(asked.estate)
+    estate = places.estate(asked.estate)
     chosen = choose(CHECKS, estate)
     took: list[float] = []
     results: tuple[Result, ...] = ()

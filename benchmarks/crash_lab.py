@@ -29,7 +29,7 @@ from typing import Protocol
 from crash_world import Seen, World, differences
 
 from secondsite import app
-from secondsite.app.bench import DEFAULT_ESTATE
+from secondsite.app.places import DEFAULT_ESTATE
 from secondsite.estate.load import load_estate
 from secondsite.estate.model import Estate, SiteName
 from secondsite.plan.load import load_plan

@@ -14,36 +14,48 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from secondsite.app import bench
+from secondsite.app import bench, places
 from secondsite.checks.model import Section, State, World
 from secondsite.checks.rules.flows import FLOWS, flows_are_as_declared
 from secondsite.checks.rules.frame import judged
 from secondsite.estate.firewall.model import Answer, Matrix
-from secondsite.probes.flows.matrix import PATIENCE, FlowMatrix
+from secondsite.estate.model import HostName
+from secondsite.probes.collecting import TRIES, Collector
+from secondsite.probes.flows.matrix import PATIENCE, FlowMatrix, Order
 
 GOAL_S = 10.0
 
 
 def main() -> int:
     words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--estate", type=Path, default=bench.DEFAULT_ESTATE)
+    words.add_argument("--estate", type=Path, default=places.DEFAULT_ESTATE)
     words.add_argument("--rounds", type=int, default=3)
     asked = words.parse_args()
-    estate = bench.estate(asked.estate)
+    estate = places.estate(asked.estate)
     took: list[float] = []
     matrix = Matrix(tried=())
     with bench.open_bench(estate) as there:
         for _ in range(asked.rounds):
             there.hands.close()  # each round makes its connections anew, as a command does
             begun = time.monotonic()
-            matrix = FlowMatrix(there.hands, estate).try_all()
+            with FlowMatrix(there.hands, estate) as flows:
+                flows.begin()
+                matrix = flows.try_all(partial(tried, there))
             took.append(time.monotonic() - begun)
         world = World(estate=estate, now=there.clock.now(), hosts={}, outside={FLOWS: Section(value=matrix)})
     result = judged(flows_are_as_declared, world)
     print(f"FW-FLOWS {result.state.value}: {result.saw}")
     return report(len(estate.hosts), matrix, took, is_green=result.state is State.PASSED)
+
+
+def tried(there: bench.Bench, orders: Mapping[HostName, Order]) -> dict[HostName, Section]:
+    """Have every host try, and nothing else."""
+    told = Collector(estate=there.estate, hands=there.hands, roots="").collect({}, tries=orders)
+    return {name: sections[TRIES] for name, sections in told.items()}
 
 
 def report(hosts: int, matrix: Matrix, took: list[float], *, is_green: bool) -> int:

@@ -28,8 +28,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from secondsite.app.bench import SCENARIOS, open_bench
+from secondsite.app.bench import open_bench
 from secondsite.app.instruments import Instruments
+from secondsite.app.places import SCENARIOS
 from secondsite.drill.load import load_scenario
 from secondsite.estate.load import load_estate
 from secondsite.store.records import RecordFolder

@@ -9,7 +9,8 @@ from ..estate.model import Estate
 from ..hands.approvers import sign_answer
 from ..run.model import Answer
 from ..run.service import answer_for
-from .bench import approvers_of, lab_of, lab_persons, run_store, ssh_agent
+from .bench import approvers_of, lab_persons, run_store, ssh_agent
+from .places import lab_of
 
 
 def give_answer(  # noqa: PLR0913  all that a person says

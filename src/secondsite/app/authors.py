@@ -13,7 +13,8 @@ from ..plan.model import Plan
 from ..run.model import Authorship
 from ..run.roles import version_of
 from ..store.clock import SystemClock
-from .bench import PROJECT, RUNBOOKS, lab_of, lab_persons, signed_runbooks, ssh_agent
+from .bench import lab_persons, signed_runbooks, ssh_agent
+from .places import PROJECT, RUNBOOKS, lab_of
 
 
 def sign_runbook(estate: Estate, runbook: str, *, who: str, key: Path | None) -> Sequence[Authorship]:

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UsageError
 from ..estate.load import load_estate
 from ..estate.model import Estate, WorkloadName
 from ..hands import actions as hand_actions
 from ..hands import controllers, fencing, keepers, restoring, secrets
-from ..hands.age import LAB_LIMITATION, Safe, own_safe
+from ..hands.age import LAB_LIMITATION, Safe
 from ..hands.approvers import LAB_AUTHOR, SshApprovers, make_lab_persons
 from ..hands.authors import LabAuthors, SshAuthors
 from ..hands.dns import NameServer
 from ..hands.first_backups import FirstBackups
 from ..hands.isolation import CarrierFilter, CarrierIsolation
-from ..hands.keys import RUNNER, USER, Trust
+from ..hands.keys import RUNNER, Trust
 from ..hands.machines import Machines
 from ..hands.power import OutletFence
 from ..hands.pyinfra import Bootstrap
-from ..hands.ssh import SshHands, SshTarget
+from ..hands.ssh import SshHands
 from ..lab.model import LabSettings
-from ..lab.netns import enter_control
 from ..probes import actions as probe_actions
 from ..run.ports import Authors, Fence, Observer, Registry
 from ..store.clock import SystemClock
@@ -38,17 +35,12 @@ from ..workloads.lease_end import LeaseEnd
 from ..workloads.ports import WorkloadAdapter
 from . import procedures
 from .fences import fence_registry
+from .lookout import Lookout, open_lookout, targets_of
+from .places import PROJECT, lab_of, login, state_path
 from .power import outlet_fence
 from .provision import Keys, bootstrap_of, provisioning_registry
 from .rehearsals import was_rehearsed
 from .workloads import adapters_of
-
-PROJECT = Path(__file__).resolve().parents[3]
-RUNBOOKS = PROJECT / "runbooks"
-SCENARIOS = PROJECT / "drtests" / "scenarios"
-CHECKS = PROJECT / "drtests"
-DEFAULT_ESTATE = PROJECT / "inventories" / "lab"
-TOPOLOGY = "lab.yml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,73 +83,15 @@ class Bench:
         return (*([LAB_LIMITATION] if self.safe.makes_keys else []), ORDERS_LIMITATION)
 
 
-def estate(directory: Path | None = None) -> Estate:
-    """Return the estate in a directory; without one, SECONDSITE_ESTATE's or the lab's.
-
-    Raises:
-        ConfigError: its files are wrong.
-    """
-    return load_estate(directory or Path(os.environ.get("SECONDSITE_ESTATE", DEFAULT_ESTATE)))
-
-
-def state_path(estate: Estate) -> Path:
-    """Return where the estate's state is, or would be."""
-    return Path(os.environ.get("SECONDSITE_STATE", f"/var/lib/secondsite/{estate.name}")).absolute()
-
-
 def bootstrap_for(lab: LabSettings | None) -> Bootstrap:
     """Return how hosts are reached before first contact, as this process's environment says."""
     return bootstrap_of(lab, os.environ)
-
-
-def state_of(estate: Estate) -> Path:
-    """Return the estate's state directory, made if it was not there.
-
-    Raises:
-        UsageError: it can't be made.
-    """
-    state = state_path(estate)
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"the state directory {state} can't be made: {error.strerror}",
-            not_done="nothing was attempted",
-            next_step="run it as root, or name another one in SECONDSITE_STATE",
-        ) from error
-    return state
 
 
 def run_store(estate: Estate) -> RunStore:
     """Return the runs of an estate. Reading them makes nothing; the first session makes the state directory."""
     directory = Path(estate.directory)
     return RunStore(state_path(estate), root=PROJECT, clock=SystemClock(), estate_now=lambda: load_estate(directory))
-
-
-def lab_of(estate: Estate) -> LabSettings | None:
-    """Return which lab the estate runs on, or None when its hosts are somebody's own."""
-    topology = Path(estate.directory).absolute() / TOPOLOGY  # a lab that stands knows its topology by this name
-    if not topology.exists():
-        return None
-    return LabSettings(
-        instance=os.environ.get("SECONDSITE_LAB", "ss"),
-        state=state_of(estate),
-        cache=Path(os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")),
-        topology=topology,
-    )
-
-
-def safe_of(estate: Estate) -> Safe:
-    """Return where the estate's secrets are sealed: a lab's own in its state, others beside the estate's files."""
-    state = state_of(estate)
-    if lab_of(estate) is not None:
-        return own_safe(state / "secrets")
-    escrow = os.environ.get("SECONDSITE_ESCROW")
-    return Safe(
-        directory=Path(estate.directory) / "secrets",
-        identity=Path(os.environ.get("SECONDSITE_IDENTITY", state / "identity")),
-        escrow=Path(escrow) if escrow else None,
-    )
 
 
 def approvers_of(estate: Estate) -> SshApprovers:
@@ -191,11 +125,6 @@ def signed_runbooks(estate: Estate) -> SshAuthors:
     return SshAuthors(allowed=approvers_of(estate).allowed, folder=beside / "signed-runbooks")
 
 
-def login() -> str:
-    """Return who works here: the person behind sudo, if it is known, else who is logged in."""
-    return os.environ.get("SUDO_USER") or getpass.getuser()
-
-
 def lab_persons(estate: Estate) -> Path:
     """Return the folder with the keys of a lab's persons."""
     return state_path(estate) / "approvers"
@@ -221,18 +150,23 @@ def open_bench(estate: Estate, *, by: str = "") -> Iterator[Bench]:
     Raises:
         UsageError: the lab is not up.
     """
-    lab, state, clock = lab_of(estate), state_of(estate), SystemClock()
-    if lab is not None:
-        enter_control(lab)
-    safe = safe_of(estate)
-    trust = Trust(state / "keys", list(estate.hosts.values()), safe=safe)
-    trust.prepare(now=clock.now())
+    with open_lookout(estate) as lookout:
+        runner = SshHands(
+            targets_of(estate, lookout.trust, RUNNER),
+            known_hosts=lookout.trust.pins,
+            monotonic=lookout.clock.monotonic,
+        )
+        try:
+            yield _furnished(lookout, runner, by=by or login())
+        finally:
+            runner.close()
+
+
+def _furnished(lookout: Lookout, runner: SshHands, *, by: str) -> Bench:
+    estate, state, clock = lookout.estate, lookout.state, lookout.clock
+    hands, trust, safe, lab = lookout.hands, lookout.trust, lookout.safe, lab_of(lookout.estate)
     known = secrets.make(safe.directory, safe=safe)
     authorities = keepers.authorities_of(estate, safe)
-    hands, runner = (
-        SshHands(_targets(estate, trust, user), known_hosts=trust.pins, monotonic=clock.monotonic)
-        for user in (USER, RUNNER)
-    )
     carriers = CarrierFilter(runner)
     adapters = adapters_of(estate, runner, clock)
     servers = _servers(estate, known)
@@ -266,28 +200,24 @@ def open_bench(estate: Estate, *, by: str = "") -> Iterator[Bench]:
             clock=clock,
         ),
     )
-    try:
-        yield Bench(
-            estate=estate,
-            state=state,
-            clock=clock,
-            hands=hands,
-            runner=runner,
-            trust=trust,
-            safe=safe,
-            known=known,
-            carriers=carriers,
-            outlets=outlets,
-            adapters=adapters,
-            registry=_joined(*parts),
-            orders=SignedOrders(state, estate=estate, now=clock.now),
-            approvers=approvers_of(estate),
-            authors=authors_of(estate),
-            by=by or login(),
-        )
-    finally:
-        hands.close()
-        runner.close()
+    return Bench(
+        estate=estate,
+        state=state,
+        clock=clock,
+        hands=hands,
+        runner=runner,
+        trust=trust,
+        safe=safe,
+        known=known,
+        carriers=carriers,
+        outlets=outlets,
+        adapters=adapters,
+        registry=_joined(*parts),
+        orders=SignedOrders(state, estate=estate, now=clock.now),
+        approvers=approvers_of(estate),
+        authors=authors_of(estate),
+        by=by,
+    )
 
 
 def _joined(*parts: Registry) -> Registry:
@@ -297,15 +227,6 @@ def _joined(*parts: Registry) -> Registry:
         ready={name: ready for part in parts for name, ready in part.ready.items()},
         challenge=next((part.challenge for part in parts if part.challenge is not None), None),
     )
-
-
-def _targets(estate: Estate, trust: Trust, user: str) -> dict[str, SshTarget]:
-    return {
-        host.name: SshTarget(
-            host=host.name, address=str(host.management), user=user, key_file=trust.identity(host.site, user)
-        )
-        for host in estate.hosts.values()
-    }
 
 
 def _servers(estate: Estate, known: secrets.Secrets) -> dict[str, NameServer]:

@@ -21,7 +21,7 @@ from ..plan.document import plan_document
 from ..plan.model import Plan
 from ..probes.remote.collectors.procedures import PLACE
 from ..run.model import Authorship
-from .bench import PROJECT
+from .places import PROJECT
 from .runs import DrillRuns
 
 WALK = PROJECT / "drtests" / "by_hand" / "walk.py"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..checks.model import Check, Result, Section, State, World
 from ..checks.rules import CHECKS
@@ -18,13 +20,15 @@ from ..errors import ConfigError, Unreachable, UsageError
 from ..estate.model import Estate, Host, HostName
 from ..hands.secrets import ca_directory
 from ..hands.ssh import certificate_shown
-from ..probes.collecting import SLOW, Collector
-from ..probes.flows.matrix import FlowMatrix
+from ..probes.collecting import TRIES, Collector, notes
+from ..probes.flows.matrix import FlowMatrix, Order
 from ..store.checks import KeptChecks
 from ..store.lock import CHECK_LOCK_NAME, RunLock
-from .bench import PROJECT, Bench, open_bench
-from .procedures import expected_digests
-from .standby import copy_name
+from .lookout import Lookout, open_lookout
+from .places import PROJECT
+
+if TYPE_CHECKING:
+    from .bench import Bench
 
 _AFTER_ANOTHER = dt.timedelta(seconds=60)
 _CODES = {State.PASSED: 0, State.FAILED: 3, State.UNKNOWN: 8}
@@ -78,48 +82,54 @@ def run_checks(estate: Estate, tags: Sequence[str] = ()) -> CheckEnd:
         Unreachable: no host could be reached; nothing was decided.
     """
     chosen = choose(tags, estate)
-    with open_bench(estate) as bench:
-        begun = bench.clock.monotonic()
-        results = checked(bench, chosen)
-        KeptChecks(bench.state).keep(results, at=bench.clock.now(), whole=not tags)
-        return CheckEnd(results=results, seconds=bench.clock.monotonic() - begun)
+    with open_lookout(estate) as lookout:
+        begun = lookout.clock.monotonic()
+        results = checked(lookout, chosen)
+        KeptChecks(lookout.state).keep(results, at=lookout.clock.now(), whole=not tags)
+        return CheckEnd(results=results, seconds=lookout.clock.monotonic() - begun)
 
 
-def checked(bench: Bench, chosen: Sequence[Check]) -> tuple[Result, ...]:
+def checked(lookout: Lookout | Bench, chosen: Sequence[Check]) -> tuple[Result, ...]:
     """Look at the hosts once and judge. Two looks at once would see each other's tries, so the second waits.
 
     Raises:
         Unreachable: no host could be reached; nothing was decided.
         LockHeld: another check did not end in time; nothing was looked at.
     """
-    since = bench.clock.now().isoformat(timespec="seconds")
-    lock = RunLock(bench.state, name=CHECK_LOCK_NAME)
-    with lock.awaited(purpose="a check", since=since, clock=bench.clock, within=_AFTER_ANOTHER):
-        world = _world(bench, chosen)
+    since = lookout.clock.now().isoformat(timespec="seconds")
+    lock = RunLock(lookout.state, name=CHECK_LOCK_NAME)
+    with lock.awaited(purpose="a check", since=since, clock=lookout.clock, within=_AFTER_ANOTHER):
+        world = _world(lookout, chosen)
     results = tuple(judged(check, world) for check in chosen)
-    return with_unused(results, bench.estate) if len(results) == len(choose((), bench.estate)) else results
+    return with_unused(results, lookout.estate) if len(results) == len(choose((), lookout.estate)) else results
 
 
-def _world(bench: Bench, chosen: Sequence[Check]) -> World:
-    empty = World(estate=bench.estate, now=bench.clock.now(), hosts={})
+def _world(lookout: Lookout | Bench, chosen: Sequence[Check]) -> World:
+    empty = World(estate=lookout.estate, now=lookout.clock.now(), hosts={})
     wanted: dict[HostName, set[str]] = {}
     for check in chosen:
         for host in concerned(empty, check.groups):
             wanted.setdefault(host.name, set()).update(name for name in check.reads if not name.startswith("@"))
-    collector = Collector(estate=bench.estate, hands=bench.hands, roots=_roots(bench))
+    collector = Collector(estate=lookout.estate, hands=lookout.hands, roots=_roots(lookout))
 
-    with ThreadPoolExecutor(max_workers=2) as aside:
-        slow = aside.submit(collector.collect, {name: sections & SLOW for name, sections in wanted.items()})
-        if tries := any(FLOWS in check.outside for check in chosen):
-            collector.note_before_tries(wanted)
-        others = {name: sections - SLOW for name, sections in wanted.items()}
-        fast = aside.submit(collector.collect, others, noted=tries)
-        outside = _outside(bench, chosen)
-        told = fast.result()
-        for name, sections in slow.result().items():
-            told[name] = told.get(name, {}) | sections
+    matrix = FlowMatrix(lookout.hands, lookout.estate) if any(FLOWS in check.outside for check in chosen) else None
+    told: dict[HostName, dict[str, Section]] = {}
+
+    def ask(tries: Mapping[HostName, Order]) -> Mapping[HostName, Section]:
+        told.update(collector.collect(wanted, noted=matrix is not None, tries=tries))
+        return {name: told[name].pop(TRIES) for name in tries}
+
+    with matrix or contextlib.nullcontext(), ThreadPoolExecutor(max_workers=1) as aside:
+        outside = aside.submit(_outside, lookout, chosen)
+        if matrix is None:
+            ask({})
+            seen = outside.result()
+        else:
+            matrix.begin(notes(wanted))
+            flows = Section(value=matrix.try_all(ask))
+            seen = {**outside.result(), FLOWS: flows}
     _require_one_reached(told)
-    return World(estate=bench.estate, now=bench.clock.now(), hosts=told, outside=outside)
+    return World(estate=lookout.estate, now=lookout.clock.now(), hosts=told, outside=seen)
 
 
 def _require_one_reached(told: Mapping[HostName, Mapping[str, Section]]) -> None:
@@ -133,61 +143,59 @@ def _require_one_reached(told: Mapping[HostName, Mapping[str, Section]]) -> None
         )
 
 
-def _outside(bench: Bench, chosen: Sequence[Check]) -> dict[str, Section]:
-    """See what the controller can see by itself."""
+def _outside(lookout: Lookout | Bench, chosen: Sequence[Check]) -> dict[str, Section]:
+    """See what the controller can see by itself, flows apart."""
     wanted = {name for check in chosen for name in check.outside}
     with ThreadPoolExecutor(max_workers=len(OUTSIDE)) as pool:
-        looks = {name: pool.submit(look, bench) for name, look in OUTSIDE.items() if name in wanted}
+        looks = {name: pool.submit(look, lookout) for name, look in OUTSIDE.items() if name in wanted}
         return {name: look.result() for name, look in looks.items()}
 
 
-def _flows(bench: Bench) -> Section:
-    """Try what may pass between hosts, and what may not."""
-    return Section(value=FlowMatrix(bench.hands, bench.estate).try_all())
-
-
-def _ssh(bench: Bench) -> Section:
+def _ssh(lookout: Lookout | Bench) -> Section:
     """See which certificate each host shows, and which authority and key it should be of."""
-    lines = bench.trust.pins.read_text().splitlines() if bench.trust.pins.exists() else []
+    lines = lookout.trust.pins.read_text().splitlines() if lookout.trust.pins.exists() else []
     pins = dict(line.split(" ", 1) for line in lines if " " in line)
 
     def look(host: Host) -> Section:
         address = str(host.management)
-        expected = {"authority": bench.trust.authority(host.site), "pinned": pins.get(address, "")}
+        expected = {"authority": lookout.trust.authority(host.site), "pinned": pins.get(address, "")}
         try:
             return Section(value={"presented": certificate_shown(address), **expected})
         except Unreachable as error:
             return Section(trouble=error.what)
 
-    hosts = tuple(bench.estate.hosts.values())
+    hosts = tuple(lookout.estate.hosts.values())
     with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
         return Section(value=dict(zip((host.name for host in hosts), pool.map(look, hosts), strict=True)))
 
 
-def _procedures(bench: Bench) -> Section:
+def _procedures(lookout: Lookout | Bench) -> Section:
     """Print the procedures as the plan is now, for comparison with what the sites keep."""
+    from .procedures import expected_digests  # noqa: PLC0415  what prints takes long to import
+
     try:
-        return Section(value=expected_digests(bench.estate, root=PROJECT))
+        return Section(value=expected_digests(lookout.estate, root=PROJECT))
     except ConfigError as error:
         return Section(trouble=error.what)
 
 
-def _newest_run(bench: Bench) -> Section:
+def _newest_run(lookout: Lookout | Bench) -> Section:
     """Name the newest run of this controller, and the copy in which another one must find it."""
-    runs = [path.parent.name for path in (bench.state / "runs").glob("[0-9]*/plan.json")]
-    return Section(value={"newest": max(runs, default=""), "copy": copy_name(bench.estate)})
+    from .standby import copy_name  # noqa: PLC0415  as above
+
+    runs = [path.parent.name for path in (lookout.state / "runs").glob("[0-9]*/plan.json")]
+    return Section(value={"newest": max(runs, default=""), "copy": copy_name(lookout.estate)})
 
 
 # What the controller looks at by itself, by the name that checks give in `outside`, or with a `@` in `reads`.
-OUTSIDE: Mapping[str, Callable[[Bench], Section]] = {
-    FLOWS: _flows,
+OUTSIDE: Mapping[str, Callable[[Lookout | Bench], Section]] = {
     "ssh": _ssh,
     PROCEDURES: _procedures,
     NEWEST_RUN: _newest_run,
 }
 
 
-def _roots(bench: Bench) -> str:
+def _roots(lookout: Lookout | Bench) -> str:
     """Return the certificates of the sites' authorities: all that a client of the estate has to trust."""
-    found = sorted(ca_directory(bench.safe.directory).rglob("*.crt"))
+    found = sorted(ca_directory(lookout.safe.directory).rglob("*.crt"))
     return "\n".join(path.read_text() for path in found)

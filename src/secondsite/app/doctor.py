@@ -25,7 +25,8 @@ from ..lab.model import LabSettings
 from ..lab.netns import enter_control
 from ..lab.packages import missing_system_packages
 from ..store.clock import SystemClock
-from .bench import PROJECT, approvers_of, bootstrap_for, lab_of, safe_of, state_path
+from .bench import approvers_of, bootstrap_for
+from .places import PROJECT, lab_of, safe_of, state_path
 from .power import trouble_with_endpoints
 from .provision import PYINFRA
 

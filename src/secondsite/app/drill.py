@@ -36,11 +36,12 @@ from ..store.folders import RunFolder
 from ..store.records import RecordFolder
 from ..store.runs import RunStore, Session
 from ..workloads.aging import LIMITATION as AGING_LIMITATION
-from .bench import CHECKS, PROJECT, RUNBOOKS, SCENARIOS, Bench, checks_environment, lab_of, open_bench, run_store
+from .bench import Bench, checks_environment, open_bench, run_store
 from .by_hand import RunsByHand
 from .desks import Desks, desks_of
 from .instruments import DrillIsolation, Instruments
 from .persons import LabPersons
+from .places import CHECKS, PROJECT, RUNBOOKS, SCENARIOS, lab_of
 from .preparation import (
     is_provisioned,
     left_open,

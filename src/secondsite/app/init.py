@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..estate.load import ESTATE_FILE, HOSTS_FILE, load_estate
 from ..estate.schema.load import NAME_PATTERN
 from ..hands.age import make_identity
-from .bench import PROJECT
+from .places import PROJECT
 
 _PLACEHOLDER = "an-estate"
 

@@ -12,7 +12,7 @@ from ..plan.model import Intent, Plan
 from ..run.overrides import OVERRIDABLE
 from ..store.checks import KeptChecks
 from ..store.clock import SystemClock
-from .bench import state_path
+from .places import state_path
 
 
 def overrides_in(words: Sequence[str]) -> Mapping[str, str]:

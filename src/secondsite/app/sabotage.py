@@ -23,8 +23,9 @@ from ..checks.rules.planted import (
 from ..checks.rules.twins import pairs
 from ..errors import ActionError, Refused, SecondsiteError, UsageError
 from ..estate.model import Estate, Host
-from .bench import PROJECT, Bench, lab_of, open_bench
+from .bench import Bench, open_bench
 from .check import checked, choose
+from .places import PROJECT, lab_of
 
 SABOTAGES = PROJECT / "drtests" / "sabotages"
 _PREAMBLE = "set -eu\naddress() { getent ahostsv4 \"$1\" | head -n 1 | cut -d ' ' -f 1; }\n"

@@ -10,7 +10,8 @@ from ..hands.keys import disown
 from ..run.model import RunState
 from ..store.runs import RunStore
 from ..store.standby import unpack
-from .bench import run_store, state_path
+from .bench import run_store
+from .places import state_path
 
 
 def lay_out(estate: Estate, copy: Path) -> tuple[RunStore, tuple[str, ...]]:

@@ -38,8 +38,8 @@ def drill() -> None:
 @json_option
 def list_scenarios(*, estate: Path, as_json: bool) -> None:
     """List every scenario, and why one can't be run on this estate."""
-    from ..app.bench import SCENARIOS  # noqa: PLC0415  what the app imports takes longer than --help may
-    from ..app.bench import estate as load_estate  # noqa: PLC0415
+    from ..app.places import SCENARIOS  # noqa: PLC0415  what the app imports takes longer than --help may
+    from ..app.places import estate as load_estate  # noqa: PLC0415
 
     loaded = load_estate(estate)
     scenarios = known_scenarios(folder=SCENARIOS, estate=loaded)
@@ -72,8 +72,8 @@ def run_scenario(  # noqa: PLR0913  as many as its options
     On the lab it sets up everything it needs and removes the lab afterwards. It asks nothing. With --from and --to,
     operations are moved to the site that is to be lost first, if they are at the other one, and back at the end.
     """
-    from ..app.bench import estate as load_estate  # noqa: PLC0415  as above
     from ..app.drill import Direction, run_drill  # noqa: PLC0415
+    from ..app.places import estate as load_estate  # noqa: PLC0415  as above
 
     if (origin is None) != (target is None):
         raise UsageError(
@@ -104,8 +104,8 @@ def run_scenario(  # noqa: PLR0913  as many as its options
 @json_option
 def show_drill(*, run: str, estate: Path, as_json: bool) -> None:
     """Show what an earlier drill measured. RUN is its number or name."""
-    from ..app.bench import estate as load_estate  # noqa: PLC0415  as above
     from ..app.bench import run_store  # noqa: PLC0415
+    from ..app.places import estate as load_estate  # noqa: PLC0415  as above
 
     folder = run_store(load_estate(estate)).folders.find(run)
     try:

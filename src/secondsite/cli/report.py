@@ -54,8 +54,8 @@ def _folder(run: str, estate: Path) -> Path:
     if "/" in run or run in {".", ".."}:
         folder = Path(run)
     else:
-        from ..app.bench import estate as load_estate  # noqa: PLC0415  what the app imports takes longer than --help
         from ..app.bench import run_store  # noqa: PLC0415
+        from ..app.places import estate as load_estate  # noqa: PLC0415  what the app imports takes longer than --help
 
         found = run_store(load_estate(estate)).folders.find(run)
         if found.has_plan():

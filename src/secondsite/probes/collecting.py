@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -14,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 from ..checks.model import Section
 from ..checks.rules.twins import neutral_networks, neutral_words
@@ -34,6 +33,7 @@ from .remote.collectors import (
     standby,
     system,
     tls,
+    tries,
 )
 from .remote.collectors.network import BEFORE_TRIES
 
@@ -52,15 +52,23 @@ _MODULES = (
     keeping,
     procedures,
     standby,
+    tries,
 )  # a module of collectors is named here
-SLOW = frozenset({"heartbeat"})
-"""Sections whose hosts wait for each other: asked for apart, beside everything else."""
+TRIES = "tries"
 _BEFORE = "/run/secondsite/before-tries"
+_NOT_KEPT = 85  # a host's answer that it has no code of this digest
 _ALWAYS = ("common", "network")  # others build on them
 _BOOT = """
 import json, marshal, os, sys, types
+os.nice(10)  # whatever the host is for comes first
+try:
+    with open("/proc/self/autogroup", "w") as group:  # a session has a weight of its own, see sched(7)
+        group.write("10")
+except OSError:
+    pass
+NOT_KEPT = 85
 order = json.load(sys.stdin)
-sources = order["sources"]
+sources = order.get("sources")
 kept = f"/run/secondsite/collectors-{order['digest']}-{sys.implementation.cache_tag}-{sys.hexversion:x}.code"
 
 def codes():
@@ -70,7 +78,8 @@ def codes():
             if about.st_uid == os.geteuid() and not about.st_mode & 0o077:
                 return marshal.load(file)
     except (OSError, EOFError, ValueError, TypeError):
-        pass
+        if sources is None:
+            sys.exit(NOT_KEPT)
     made = {name: compile(text, f"collectors/{name}.py", "exec", dont_inherit=True) for name, text in sources.items()}
     try:
         part = kept + "." + str(os.getpid())
@@ -101,48 +110,48 @@ class Collector:
     within: dt.timedelta = dt.timedelta(seconds=20)
 
     def collect(
-        self, sections: Mapping[HostName, Collection[str]], *, noted: bool = False
+        self,
+        sections: Mapping[HostName, Collection[str]],
+        *,
+        noted: bool = False,
+        tries: Mapping[HostName, object] = MappingProxyType({}),
     ) -> dict[HostName, dict[str, Section]]:
         """Return the sections of every host named, all asked at once; what could not be read says why.
 
-        ``noted`` says that ``note_before_tries`` was called for this round.
+        ``noted`` says that hosts did what ``notes`` says, for this round. Hosts named in ``tries`` do these as well and
+        tell what came of them in a section of that name.
         """
-        asked = [host for host in self.estate.hosts.values() if sections.get(host.name)]
+        wanted = {
+            host: set(sections.get(host, ())) | ({TRIES} if host in tries else set()) for host in self.estate.hosts
+        }
+        asked = [host for host in self.estate.hosts.values() if wanted[host.name]]
         with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
-            told = pool.map(lambda host: self._ask(host, sorted(sections[host.name]), noted=noted), asked)
+            told = pool.map(
+                lambda host: self._ask(host, sorted(wanted[host.name]), noted=noted, tries=tries.get(host.name)), asked
+            )
             return {host.name: answer for host, answer in zip(asked, told, strict=True)}
 
-    def note_before_tries(self, sections: Mapping[HostName, Collection[str]]) -> None:
-        """Have hosts note now what tries of the flows would show up in; the next round tells what they noted.
-
-        A host that can't tells, in that round, why, or what it sees then.
-        """
-        asked = [(name, BEFORE_TRIES.keys() & wanted) for name, wanted in sections.items()]
-        asked = [(name, noting) for name, noting in asked if noting]
-        with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
-            list(pool.map(lambda one: self._note(*one), asked))
-
-    def _note(self, host: HostName, wanted: Collection[str]) -> None:
-        lines = [f"{shlex.join(BEFORE_TRIES[name])} > {name}.part && mv {name}.part {name}" for name in sorted(wanted)]
-        script = "\n".join(
-            ["umask 077", f"rm -rf {_BEFORE}", f"mkdir -p {_BEFORE} && cd {_BEFORE} || exit 1", *lines, ""]
-        )
-        with contextlib.suppress(SecondsiteError):  # the round after it will say so
-            self.hands.run(host, ["sudo", "-n", "--", "/bin/sh"], stdin=script, timeout=self.within, accept=range(256))
-
-    def _ask(self, host: Host, wanted: Sequence[str], *, noted: bool) -> dict[str, Section]:
+    def _ask(self, host: Host, wanted: Sequence[str], *, noted: bool, tries: object) -> dict[str, Section]:
         needed = sources(wanted)
         digest = hashlib.sha256(json.dumps(needed).encode()).hexdigest()[:24]
-        settings = self._settings(host) | ({"before": _BEFORE} if noted else {})
-        order = json.dumps({"sections": wanted, "sources": needed, "digest": digest, "settings": settings})
-        argv = ["sudo", "-n", "--", "/usr/bin/python3", "-I", "-c", _BOOT]
+        settings = self._settings(host) | ({"before": _BEFORE} if noted else {}) | ({TRIES: tries} if tries else {})
+        order = {"sections": wanted, "digest": digest, "settings": settings}
         try:
-            answer = self.hands.run(host.name, argv, stdin=order, timeout=self.within, limit=_LARGEST_ANSWER)
+            answer = self._answer(host, order)
+            if answer.exit_code == _NOT_KEPT:
+                answer = self._answer(host, order | {"sources": needed})
             return _told(answer, wanted)
         except Unreachable as error:
             return dict.fromkeys(wanted, Section(trouble=f"not reached: {error.what}"))
         except (SecondsiteError, ActionError) as error:
             return dict.fromkeys(wanted, Section(trouble=error.what))
+
+    def _answer(self, host: Host, order: Mapping[str, object]) -> CommandResult:
+        """Give a host an order; without the sources, for most have kept what was made of them."""
+        argv = ["sudo", "-n", "--", "/usr/bin/python3", "-I", "-c", _BOOT]
+        accept = (0,) if "sources" in order else (0, _NOT_KEPT)
+        stdin = json.dumps(order)
+        return self.hands.run(host.name, argv, stdin=stdin, timeout=self.within, limit=_LARGEST_ANSWER, accept=accept)
 
     def _settings(self, host: Host) -> dict[str, object]:
         return {
@@ -159,6 +168,20 @@ class Collector:
     def _names_served(self, host: Host) -> list[str]:
         """Return the names by which customers ask the host: those of services, and of workloads that have one."""
         return [one.dns_name for one in self.estate.published if host.name in one.members.values()]
+
+
+def notes(sections: Mapping[HostName, Collection[str]]) -> dict[HostName, str]:
+    """Return what each host's shell is to do before flows are tried: note what the tries would show up in.
+
+    The next round tells what was noted. A host that can't tells, in that round, why, or what it sees then.
+    """
+    asked = {name: BEFORE_TRIES.keys() & wanted for name, wanted in sections.items()}
+    return {name: _notes(noting) for name, noting in asked.items() if noting}
+
+
+def _notes(wanted: Collection[str]) -> str:
+    lines = [f"{shlex.join(BEFORE_TRIES[name])} > {name}.part && mv {name}.part {name}" for name in sorted(wanted)]
+    return "\n".join(["(umask 077", f"rm -rf {_BEFORE}", f"mkdir -p {_BEFORE} && cd {_BEFORE} || exit 1", *lines, ")"])
 
 
 def sources(wanted: Collection[str]) -> dict[str, str]:

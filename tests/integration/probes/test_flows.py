@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from secondsite.probes.remote.flows import Try, _Frame, checksum, try_all
+from secondsite.probes.remote.collectors.tries import Try, _Frame, checksum, tries, try_all, try_twice
 
-SCRIPT = Path(__file__).parents[3] / "src" / "secondsite" / "probes" / "remote" / "flows.py"
 HERE = "127.0.0.1"
 
 
@@ -97,20 +92,29 @@ def test_a_neighbour_that_does_not_answer_is_no_silence_of_the_target() -> None:
     assert try_all([what], timeout_s=0.1, mark=42) == [("untold", "the neighbour does not answer")]
 
 
-def test_the_script_answers_in_the_order_of_its_order(answering: int, closed: int) -> None:
+def test_answers_come_in_the_order_of_the_order(answering: int, closed: int) -> None:
     order = {
-        "tries": [[HERE, HERE, "tcp", port, ""] for port in (closed, answering, closed) * 200],
+        "tries": [[HERE, HERE, "tcp", port, "", True] for port in (closed, answering, closed) * 200],
         "timeout_s": 1,
         "mark": 42,
     }
 
-    said = subprocess.run(
-        [sys.executable, "-I", str(SCRIPT)],
-        input=json.dumps(order) + "\n",
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=True,
-    )
+    assert [answer for answer, _ in tries({"tries": order})] == ["refused", "open", "refused"] * 200
 
-    assert [answer for answer, _ in json.loads(said.stdout)] == ["refused", "open", "refused"] * 200
+
+def test_what_should_be_answered_is_tried_again_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[Try]] = []
+
+    def lose_the_first(wanted: Sequence[Try], **_: object) -> list[tuple[str, str]]:
+        asked.append(list(wanted))
+        return [("silent" if len(asked) == 1 else "open", "") for _ in wanted]
+
+    monkeypatch.setattr("secondsite.probes.remote.collectors.tries.try_all", lose_the_first)
+    expected = Try(source=HERE, target=HERE, protocol="tcp", port=1, expected=True)
+    forbidden = expected._replace(expected=False)
+    datagram = expected._replace(protocol="udp")
+
+    answers = try_twice([forbidden, expected, datagram], timeout_s=1, mark=42)
+
+    assert [answer for answer, _ in answers] == ["silent", "open", "silent"]
+    assert asked == [[forbidden, expected, datagram], [expected]]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from secondsite.app.bench import lab_of
+from secondsite.app.places import lab_of
 from secondsite.estate.load import load_estate
 from secondsite.probes.steady import name_servers_of
 

@@ -33,6 +33,19 @@ def begun(folder: Path, *, source: str = MAIN) -> str:
     return str(json.loads(said.stdout))
 
 
+def test_a_host_that_kept_nothing_asks_for_the_sources_and_one_that_did_needs_none(tmp_path: Path) -> None:
+    order = {"digest": "d1", "sections": ["said"], "settings": {}}
+    boot = collecting._BOOT.replace("/run/secondsite", str(tmp_path))
+    argv = [sys.executable, "-I", "-c", boot]
+
+    first = subprocess.run(argv, input=json.dumps(order), capture_output=True, text=True, check=False)
+    begun(tmp_path)
+    second = subprocess.run(argv, input=json.dumps(order), capture_output=True, text=True, check=False)
+
+    assert (first.returncode, first.stdout) == (collecting._NOT_KEPT, "")
+    assert json.loads(second.stdout) == "as sent"
+
+
 def test_code_is_kept_for_its_owner_alone_and_used_again(tmp_path: Path) -> None:
     assert begun(tmp_path) == "as sent"
     (kept,) = tmp_path.iterdir()

@@ -17,7 +17,12 @@ from ...run.ports import Hands
 MARK = 42  # a DSCP value that nothing else uses
 TABLE = "secondsite_witness"
 _TIMEOUT = dt.timedelta(seconds=10)
-_NFT = ("sudo", "-n", "nft")
+_SHELL = ("sudo", "-n", "--", "/bin/sh")
+_END = f"""nft --json list table inet {TABLE}
+listed=$?
+nft destroy table inet {TABLE} || exit 1
+exit $listed
+"""
 _WHERE = {"arrived": "prerouting priority -350", "entered": "input priority 300", "crossed": "forward priority 300"}
 _TUPLE = "ip saddr . ip daddr . meta l4proto . th dport"
 
@@ -47,13 +52,14 @@ def table() -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def begin(hands: Hands, host: str) -> None:
-    """Let a host begin to remember.
+def begin(hands: Hands, host: str, *, first: str = "") -> None:
+    """Let a host begin to remember, after its shell did what comes ``first``, whatever comes of that.
 
     Raises:
         Unreachable, ActionTimeout, ActionError: it could not.
     """
-    hands.run(host, [*_NFT, "--file", "-"], stdin=table(), timeout=_TIMEOUT)
+    script = f"{first}\nexec nft --file - <<'.'\n{table()}.\n"
+    hands.run(host, _SHELL, stdin=script, timeout=_TIMEOUT)
 
 
 def end(hands: Hands, host: str) -> Witnessed:
@@ -63,11 +69,7 @@ def end(hands: Hands, host: str) -> Witnessed:
         MeasurementError: it said something else.
         Unreachable, ActionTimeout, ActionError: it could not.
     """
-    try:
-        said = hands.run(host, [*_NFT, "--json", "list", "table", "inet", TABLE], timeout=_TIMEOUT, limit=1 << 24)
-    finally:
-        hands.run(host, [*_NFT, "destroy", "table", "inet", TABLE], timeout=_TIMEOUT)
-    return read(said.stdout)
+    return read(hands.run(host, _SHELL, stdin=_END, timeout=_TIMEOUT, limit=1 << 24).stdout)
 
 
 def read(text: str) -> Witnessed:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import configparser
-import http.client
-import secrets
+import os
 import ssl
-import urllib.parse
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .common import Settings, Unreadable, run
+from .common import Settings, Unreadable, at_once, run
+
+if TYPE_CHECKING:
+    import urllib.parse
 
 _ENVIRONMENT = Path("/etc/secondsite/restic.env")
 _ARCHIVES = Path("/etc/pgbackrest.conf")
@@ -50,9 +50,9 @@ def _archives(configuration: Path) -> dict[str, bool]:
     hosts = {key: host for key, host in parser.items("global") if key.startswith("repo") and key.endswith("-host")}
     if stanza is None or not hosts:
         return {}
-    with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
-        tried = pool.map(lambda key: _may_replace(stanza, key.removeprefix("repo").removesuffix("-host")), hosts)
-        return dict(zip(hosts.values(), tried, strict=True))
+    numbers = [key.removeprefix("repo").removesuffix("-host") for key in hosts]
+    tried = at_once(lambda number: _may_replace(stanza, number), numbers, most=len(numbers))
+    return dict(zip(hosts.values(), tried, strict=True))
 
 
 def _may_replace(stanza: str, number: str) -> bool:
@@ -73,6 +73,8 @@ def _append_only(environment: Path) -> dict[str, Any]:
     Deleted is a snapshot that can't exist: an append-only server forbids it before it looks, any other looks. Nothing
     that is kept can be harmed by the question.
     """
+    import urllib.parse  # noqa: PLC0415  only producers ask, and for them alone it is worth its time
+
     words = _words(environment)
     try:
         place = urllib.parse.urlsplit(Path(words["RESTIC_REPOSITORY_FILE"]).read_text().strip().removeprefix("rest:"))
@@ -80,7 +82,7 @@ def _append_only(environment: Path) -> dict[str, Any]:
         trust.load_cert_chain(words["PRODUCER_CERTIFICATE"], words["PRODUCER_KEY"])
     except (OSError, KeyError, ValueError) as error:
         raise Unreadable(f"its repository at the append-only server can't be found: {error}") from error
-    mine, nothing = place.path.rstrip("/"), secrets.token_hex(32)
+    mine, nothing = place.path.rstrip("/"), os.urandom(32).hex()
     key = base64.b64encode(f"{place.username}:{urllib.parse.unquote(place.password or '')}".encode()).decode()
     named = {"Authorization": f"Basic {key}"}
     return {
@@ -105,6 +107,8 @@ def _answer(
     place: urllib.parse.SplitResult, trust: ssl.SSLContext, method: str, path: str, headers: dict[str, str]
 ) -> int:
     """Return the status of one request; nothing is followed, nothing is sent but this."""
+    import http.client  # noqa: PLC0415  as above
+
     door = http.client.HTTPSConnection(place.hostname or "", place.port, timeout=_TIMEOUT_S, context=trust)
     try:
         door.request(method, path, headers=headers)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 Settings = Mapping[str, Any]
@@ -17,7 +19,13 @@ class Unreadable(Exception):  # noqa: N818  what was observed
     """A section can't be filled; the text says why."""
 
 
-def run(*argv: str, accept: Sequence[int] = (0,), stdin: str = "", timeout_s: float = TIMEOUT_S) -> str:
+def run(
+    *argv: str,
+    accept: Sequence[int] = (0,),
+    stdin: str = "",
+    timeout_s: float = TIMEOUT_S,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Return what a command printed.
 
     Raises:
@@ -26,7 +34,7 @@ def run(*argv: str, accept: Sequence[int] = (0,), stdin: str = "", timeout_s: fl
     program = _found(argv[0])
     if program is None:
         raise Unreadable(f"{argv[0]} is not installed")
-    environment = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
+    known = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
     try:
         done = subprocess.run(
             [program, *argv[1:]],
@@ -35,7 +43,7 @@ def run(*argv: str, accept: Sequence[int] = (0,), stdin: str = "", timeout_s: fl
             text=True,
             errors="replace",
             timeout=timeout_s,
-            env=environment,
+            env={**known, **environment},
             cwd="/",
             check=False,
         )
@@ -55,6 +63,37 @@ def _found(program: str) -> str | None:
     """Do what shutil.which does, which takes as long to import as everything else here."""
     places = [program] if "/" in program else [f"{folder}/{program}" for folder in _PATH.split(":")]
     return next((place for place in places if os.path.isfile(place) and os.access(place, os.X_OK)), None)  # noqa: PTH113
+
+
+def at_once(do: Callable[[Any], Any], each: Iterable[Any], *, most: int) -> list[Any]:
+    """Return what came of each, in order; ``most`` are under way at any time. The first error is raised when all ended.
+
+    A pool of the library's takes as long to import as all that is done with it here.
+    """
+    items = list(each)
+    came: list[Any] = [None] * len(items)
+    troubles: list[Exception] = []
+    waiting = list(reversed(range(len(items))))
+
+    def work() -> None:
+        while True:
+            try:
+                number = waiting.pop()
+            except IndexError:
+                return
+            try:
+                came[number] = do(items[number])
+            except Exception as error:  # noqa: BLE001  raised below, where it can be heard
+                troubles.append(error)
+
+    at_work = [threading.Thread(target=work) for _ in range(min(most, len(items)))]
+    for one in at_work:
+        one.start()
+    for one in at_work:
+        one.join()
+    if troubles:
+        raise troubles[0]
+    return came
 
 
 class Names:

@@ -7,6 +7,7 @@ import re
 import ssl
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,25 @@ _TLS = "/etc/secondsite/tls"
 _HEARTBEAT_NEW_S = 4.5
 _BEATS, _BEAT_EVERY_S = 2, 2.0
 _HEARTBEAT_WITHIN_S = 8.0
+_LOOK_AGAIN_S = 0.3
+_LOGIN = (
+    "SELECT jsonb_build_array(current_user, current_setting('synchronous_commit'),"
+    " current_setting('secondsite.node', true), pg_is_in_recovery())"
+)
 _QUERIES = {
-    "settings": "SELECT name, setting FROM pg_settings",
-    "extensions": "SELECT name, default_version FROM pg_available_extensions",
-    "collations": "SELECT datname, datcollate || ' ' || coalesce(datcollversion, '-'),"
-    " coalesce(pg_database_collation_actual_version(oid), '-') FROM pg_database WHERE datallowconn",
-    "roles": "SELECT rolname, json_build_object('login', rolcanlogin, 'superuser', rolsuper,"
-    " 'replication', rolreplication, 'createdb', rolcreatedb,"
-    " 'createrole', rolcreaterole, 'bypassrls', rolbypassrls)::text FROM pg_roles"
+    "settings": "SELECT jsonb_agg(jsonb_build_array(name, setting)) FROM pg_settings",
+    "extensions": "SELECT jsonb_agg(jsonb_build_array(name, default_version)) FROM pg_available_extensions",
+    "collations": "SELECT jsonb_agg(jsonb_build_array(datname, datcollate || ' ' || coalesce(datcollversion, '-'),"
+    " coalesce(pg_database_collation_actual_version(oid), '-'))) FROM pg_database WHERE datallowconn",
+    "roles": "SELECT jsonb_agg(jsonb_build_array(rolname, jsonb_build_object('login', rolcanlogin,"
+    " 'superuser', rolsuper, 'replication', rolreplication, 'createdb', rolcreatedb,"
+    " 'createrole', rolcreaterole, 'bypassrls', rolbypassrls))) FROM pg_roles"
     " WHERE rolname NOT LIKE 'pg\\_%'",
-    "role_settings": "SELECT coalesce(r.rolname, '') || '@' || coalesce(d.datname, ''),"
-    " array_to_json(s.setconfig)::text FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole"
+    "role_settings": "SELECT jsonb_agg(jsonb_build_array(coalesce(r.rolname, '') || '@' || coalesce(d.datname, ''),"
+    " s.setconfig)) FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole"
     " LEFT JOIN pg_database d ON d.oid = s.setdatabase",
 }
-_CLUSTER = """SELECT json_build_object(
+_CLUSTER = """SELECT jsonb_build_object(
  'path', current_setting('data_directory'), 'recovering', pg_is_in_recovery(),
  'system', (SELECT system_identifier::text FROM pg_control_system()),
  'segment_bytes', pg_size_bytes(current_setting('wal_segment_size')),
@@ -38,19 +44,19 @@ _CLUSTER = """SELECT json_build_object(
  'archived', (SELECT last_archived_wal FROM pg_stat_archiver),
  'archived_at', (SELECT extract(epoch FROM last_archived_time) FROM pg_stat_archiver),
  'writing', CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_walfile_name(pg_current_wal_lsn()) END,
- 'databases', (SELECT json_agg(datname ORDER BY datname) FROM pg_database WHERE datallowconn AND NOT datistemplate)
+ 'databases', (SELECT jsonb_agg(datname ORDER BY datname) FROM pg_database WHERE datallowconn AND NOT datistemplate)
  )::text"""
-_STATE = """SELECT json_build_object(
+_STATE = """SELECT jsonb_build_object(
  'version', current_setting('server_version'), 'recovering', pg_is_in_recovery(),
  'checksums', current_setting('data_checksums'),
  'system', (SELECT system_identifier::text FROM pg_control_system()),
  'written', CASE WHEN pg_is_in_recovery() THEN NULL ELSE (pg_current_wal_lsn() - '0/0'::pg_lsn)::text END,
  'received', (pg_last_wal_receive_lsn() - '0/0'::pg_lsn)::text,
- 'receiver', (SELECT json_build_object('status', status, 'sender', sender_host,
+ 'receiver', (SELECT jsonb_build_object('status', status, 'sender', sender_host,
      'silence_s', extract(epoch FROM now() - last_msg_receipt_time)) FROM pg_stat_wal_receiver),
- 'followers', (SELECT coalesce(json_agg(json_build_object('name', application_name, 'state', state,
+ 'followers', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', application_name, 'state', state,
      'sync', sync_state)), '[]') FROM pg_stat_replication),
- 'databases', (SELECT json_agg(datname) FROM pg_database WHERE datallowconn AND NOT datistemplate))::text"""
+ 'databases', (SELECT jsonb_agg(datname) FROM pg_database WHERE datallowconn AND NOT datistemplate))::text"""
 
 
 def postgres(_: Settings) -> dict[str, Any]:
@@ -62,14 +68,10 @@ def postgres(_: Settings) -> dict[str, Any]:
 
 
 def _cluster(port: int) -> dict[str, Any]:
-    with _connected(port, "postgres") as connection:
-        row = connection.execute(_STATE).fetchone()
-        found: dict[str, Any] = json.loads(row[0]) if row else {}
-        for name, query in _QUERIES.items():
-            rows = connection.execute(query).fetchall()
-            found[name] = {one[0]: one[1] if len(one) == 2 else list(one[1:]) for one in rows}
-        found["roles"] = {name: json.loads(text) for name, text in found["roles"].items()}
-        found["role_settings"] = {name: json.loads(text) for name, text in found["role_settings"].items()}
+    state, *told = _asked(port, "postgres", _STATE, *_QUERIES.values())
+    found: dict[str, Any] = dict(state)
+    for name, rows in zip(_QUERIES, told, strict=True):
+        found[name] = {one[0]: one[1] if len(one) == 2 else list(one[1:]) for one in rows or ()}
     return found
 
 
@@ -78,9 +80,7 @@ def clusters(_: Settings) -> dict[str, Any]:
     found = {}
     for path in _SOCKETS.glob(".s.PGSQL.*[0-9]"):
         port = int(path.name.rpartition(".")[2])
-        with _connected(port, "postgres") as connection:
-            row = connection.execute(_CLUSTER).fetchone()
-            found[str(port)] = json.loads(row[0]) if row else {}
+        found[str(port)] = _asked(port, "postgres", _CLUSTER)[0]
     return found
 
 
@@ -105,42 +105,51 @@ def heartbeat(settings: Settings) -> dict[str, Any]:
 
 
 def _with_heartbeat(port: int) -> str:
-    with _connected(port, "postgres") as connection:
-        query = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
-        names = [str(row[0]) for row in connection.execute(query).fetchall()]
-    for name in names:
-        with _connected(port, name) as connection:
-            if connection.execute("SELECT to_regclass('secondsite.heartbeat') IS NOT NULL").fetchone() == (True,):
-                return name
+    query = "SELECT jsonb_agg(datname ORDER BY datname) FROM pg_database WHERE datallowconn AND NOT datistemplate"
+    for name in _asked(port, "postgres", query)[0]:
+        if _asked(port, name, "SELECT to_jsonb(to_regclass('secondsite.heartbeat') IS NOT NULL)")[0]:
+            return str(name)
     return ""
 
 
 def _beat(port: int, database: str, node: str, until: float) -> dict[str, Any]:
-    with _connected(port, database) as connection:
-        if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,):
-            connection.execute("SET synchronous_commit = local")  # a standby that is gone must not keep it waiting
-            connection.execute(
-                "INSERT INTO secondsite.heartbeat (node, at) VALUES (%s, clock_timestamp())"
-                " ON CONFLICT (node) DO UPDATE SET at = excluded.at",
-                [node],
-            )
-            return {"writes": True, "age_s": None}
-        while True:
-            query = "SELECT extract(epoch FROM clock_timestamp() - max(at))::float8 FROM secondsite.heartbeat"
-            row = connection.execute(query).fetchone()
-            age = row[0] if row else None
-            if (age is not None and age < _HEARTBEAT_NEW_S) or time.monotonic() > until:
-                return {"writes": False, "age_s": age}
-            time.sleep(0.1)
+    if not _asked(port, database, "SELECT to_jsonb(pg_is_in_recovery())")[0]:
+        _asked(
+            port,
+            database,
+            "SET synchronous_commit = local",  # a standby that is gone must not keep it waiting
+            "INSERT INTO secondsite.heartbeat (node, at) VALUES (:'node', clock_timestamp())"
+            " ON CONFLICT (node) DO UPDATE SET at = excluded.at",
+            node=node,
+        )
+        return {"writes": True, "age_s": None}
+    while True:
+        query = "SELECT to_jsonb(extract(epoch FROM clock_timestamp() - max(at))::float8) FROM secondsite.heartbeat"
+        age = next(iter(_asked(port, database, query)), None)
+        if (age is not None and age < _HEARTBEAT_NEW_S) or time.monotonic() > until:
+            return {"writes": False, "age_s": age}
+        time.sleep(_LOOK_AGAIN_S)
 
 
-def _connected(port: int, database: str) -> Any:
-    import psycopg  # noqa: PLC0415  only database hosts have it
+def _asked(port: int, database: str, *statements: str, **variables: str) -> list[Any]:
+    """Return what each statement that returns a row of JSON returned, as the database's owner.
 
-    return psycopg.connect(
-        host=str(_SOCKETS), port=port, dbname=database, user="postgres", autocommit=True, connect_timeout=3,
-        options="-c statement_timeout=3000", application_name="check",
-    )  # fmt: skip
+    psql, not the library: that takes longer to import than psql takes for everything it is asked here.
+    """
+    place = ("--host", str(_SOCKETS), "--port", str(port), "--username", "postgres", "--dbname", database)
+    said = _psql(
+        *place, statements=[f"{one};" for one in statements], variables=variables, PGOPTIONS="-c statement_timeout=3000"
+    )
+    return [json.loads(line) for line in said.splitlines() if line]
+
+
+def _psql(*place: str, statements: Sequence[str], variables: Mapping[str, str], **environment: str) -> str:
+    named = [word for name, value in variables.items() for word in ("--set", f"{name}={value}")]
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin/psql"), key=lambda path: int(path.parts[4]))
+    program = str(places[-1]) if places else "psql"  # the one in the path of Debian's begins with a script in Perl
+    words = (program, "--no-psqlrc", "--no-align", "--tuples-only", "--quiet", "--set", "ON_ERROR_STOP=1", *named)
+    known = {"PGCONNECT_TIMEOUT": "3", "PGAPPNAME": "check", **environment}
+    return run(*words, *place, stdin="\n".join([*statements, ""]), environment=known)
 
 
 def patroni(settings: Settings) -> dict[str, Any]:
@@ -186,8 +195,6 @@ def logins(_: Settings) -> list[dict[str, Any]]:
     """Log in to the database in every role the application has, with the application's own settings and secrets."""
     if not Path("/etc/shop/settings.json").is_file():
         raise Unreadable("this host has no application")
-    import psycopg  # noqa: PLC0415  only application and database hosts have it
-
     sys.path.insert(0, "/usr/local/lib/shop")
     try:
         from shop import settings as shop  # type: ignore[import-not-found]  # noqa: PLC0415  the application's own code
@@ -197,19 +204,23 @@ def logins(_: Settings) -> list[dict[str, Any]]:
     found = []
     for role in filter(None, (loaded.billing, loaded.control)):
         one: dict[str, Any] = {"role": role.user, "database": role.name, "host": role.host, "port": role.port}
+        words = role.parameters()
+        secret = str(words.pop("password"))  # not among the words of a process, which anybody may read
+        place = " ".join(f"{key}='{_quoted(str(value))}'" for key, value in words.items())
         try:
-            with psycopg.connect(**role.parameters(), autocommit=True) as connection:
-                row = connection.execute(
-                    "SELECT current_user, current_setting('synchronous_commit'),"
-                    " current_setting('secondsite.node', true), pg_is_in_recovery()"
-                ).fetchone()
-                tls = connection.pgconn.ssl_in_use  # this end's: behind a pool, the server sees the pool's socket
-            if row is not None:
-                one |= dict(zip(("as", "synchronous_commit", "node", "recovering"), row, strict=True)) | {"tls": tls}
-        except psycopg.Error as error:
+            told, session = _psql(
+                "--dbname", place, statements=(f"{_LOGIN};", r"\conninfo"), variables={}, PGPASSWORD=secret
+            ).split("\n", 1)
+            one |= dict(zip(("as", "synchronous_commit", "node", "recovering"), json.loads(told), strict=True))
+            one["tls"] = "SSL connection" in session  # this end's: behind a pool, the server sees the pool's socket
+        except (Unreadable, ValueError) as error:
             one["trouble"] = " ".join(str(error).split())[:200]
         found.append(one)
     return found
+
+
+def _quoted(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("'", "\\'")
 
 
 SECTIONS = {

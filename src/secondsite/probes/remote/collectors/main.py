@@ -7,14 +7,15 @@ import contextlib
 import json
 import os
 import sys
-import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .common import Settings, Unreadable
+from .common import Settings, Unreadable, at_once
 
 _AT_ONCE = 4
+_WAITING = ("tries", "heartbeat")
+"""Sections that wait for other hosts: the others do not wait for them."""
 Section = Callable[[Settings], Any]
 
 
@@ -30,21 +31,10 @@ def filled(section: Section, settings: Settings) -> dict[str, Any]:
 
 def answer(known: Mapping[str, Section], wanted: Sequence[str], settings: Settings) -> dict[str, Any]:
     """Return every wanted section."""
-    told: dict[str, Any] = {name: {"trouble": "no collector of that name"} for name in wanted}
-    waiting = [name for name in reversed(wanted) if name in known]
-
-    def work() -> None:
-        with contextlib.suppress(IndexError):  # nothing is left to do
-            while True:
-                name = waiting.pop()
-                told[name] = filled(known[name], settings)
-
-    at_work = [threading.Thread(target=work) for _ in range(_AT_ONCE)]  # a pool of the library's takes long to import
-    for one in at_work:
-        one.start()
-    for one in at_work:
-        one.join()
-    return told
+    names = sorted((name for name in wanted if name in known), key=lambda name: name not in _WAITING)
+    most = _AT_ONCE + sum(name in _WAITING for name in names)
+    told = dict(zip(names, at_once(lambda name: filled(known[name], settings), names, most=most), strict=True))
+    return {name: told.get(name, {"trouble": "no collector of that name"}) for name in wanted}
 
 
 def main(order: Mapping[str, Any], modules: Mapping[str, Any]) -> None:

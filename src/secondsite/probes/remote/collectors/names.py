@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import socket
 import struct
 from typing import Any
@@ -51,7 +51,7 @@ def answer(server: str, name: str, kind: int) -> tuple[bool, list[tuple[int, byt
         OSError: no answer.
         Unreadable: the server refused, or its answer is none.
     """
-    number = secrets.randbelow(1 << 16)
+    number = int.from_bytes(os.urandom(2), "big")
     labels = b"".join(bytes([len(part)]) + part.encode("ascii") for part in name.split("."))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
         wire.settimeout(_TIMEOUT_S)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tarfile
 import zlib
 from typing import Any
 
@@ -28,6 +27,8 @@ def _described(path: str) -> dict[str, Any]:
     told = {"newest": "", "journal": False, "made": about.st_mtime, "private": not about.st_mode & 0o077}
     if not stat.S_ISREG(about.st_mode):
         return {**told, "trouble": "it is no file"}
+    import tarfile  # noqa: PLC0415  only a few hosts keep copies
+
     try:
         with tarfile.open(path, mode="r:gz") as archive:
             names = archive.getnames()

@@ -9,11 +9,10 @@ import socket
 import ssl
 import struct
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from .common import Settings
+from .common import Settings, at_once
 from .network import listeners
 
 _TIMEOUT_S = 2.0
@@ -35,18 +34,21 @@ def tls(settings: Settings) -> list[dict[str, Any]]:
         names = settings["service_names"] if one["port"] == 443 and settings["service_names"] else [settings["name"]]
         address = own if one["address"] in ("0.0.0.0", "*", "[::]") else str(one["address"])
         wanted += [one | {"address": address, "name": name} for name in names]
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(lambda one: _asked(one, settings["roots"]), wanted))
+    believing, trusting, old = _context(None, verify=False), _context(settings["roots"], verify=True), _old()
+    return at_once(lambda one: _asked(one, believing, trusting, old), wanted, most=8)
 
 
-def _asked(one: dict[str, Any], roots: str) -> dict[str, Any]:
+def _asked(
+    one: dict[str, Any], believing: ssl.SSLContext, trusting: ssl.SSLContext, old: ssl.SSLContext
+) -> dict[str, Any]:
+    """Ask one that trusts first: what it was shown is what one that believes anything would be shown."""
     found = {key: one[key] for key in ("address", "port", "program", "name")}
-    shown = _handshake(one, _context(None, verify=False))
+    verified = _handshake(one, trusting)
+    shown = verified if "chain" in verified else _handshake(one, believing)
     found |= shown
     if "chain" in shown:
-        verified = _handshake(one, _context(roots, verify=True))
-        found["verified"] = verified.get("trouble", "") if "chain" not in verified else ""
-        found["old_protocol"] = _handshake(one, _old()).get("trouble", "accepted")
+        found["verified"] = verified.get("trouble", "")
+        found["old_protocol"] = _handshake(one, old).get("trouble", "accepted")
     found["plain"] = _plain(one)
     return found
 

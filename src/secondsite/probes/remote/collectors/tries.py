@@ -1,10 +1,10 @@
-"""Open many connections at once and say what came of each: plain Python, copied to a host and run there as root.
+"""Open many connections at once and say what came of each.
 
-The order is one line of JSON on standard input: ``tries`` (each: source's address, target's address, tcp or udp, port,
-and a neighbour or nothing), ``timeout_s`` and ``mark``. The answer is one line of JSON: for each try ``[answer, by]``,
-in the order of the order. A try with a neighbour is a lone first packet handed to that neighbour, whatever the routes
-say; no answer is awaited, and its source may be another's: so a carrier can hand a customer's packet to each edge.
-Every packet bears ``mark`` in its DSCP field, so that hosts on its way can tell a try from their own traffic.
+The order is ``tries`` (each: source's address, target's address, tcp or udp, port, a neighbour or nothing, and whether
+it should get an answer), ``timeout_s`` and ``mark``. A try with a neighbour is a lone first packet handed to that
+neighbour, whatever the routes say; no answer is awaited, and its source may be another's: so a carrier can hand a
+customer's packet to each edge. Every packet bears ``mark`` in its DSCP field, so that hosts on its way can tell a try
+from their own traffic.
 
 A refusal is an answer only if the target itself sent it: ``by`` names a router that spoke for a silent target.
 """
@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
-import json
 import os
 import resource
 import selectors
 import socket
 import struct
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
+
+from .common import Settings
 
 OPEN, REFUSED, SILENT, SENT, UNTOLD = "open", "refused", "silent", "sent", "untold"
 _IP_RECVERR = 11
@@ -36,24 +35,48 @@ _DSCP_SHIFT = 2
 _SYN, _IPV4, _DISCARD, _ARP_COMPLETE, _ARP_S = 0x02, 0x0800, 9, 0x02, 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Try:
-    """One connection to open."""
+class Try(NamedTuple):
+    """One connection to open. One that is ``expected`` to get an answer is tried again if it gets none."""
 
     source: str
     target: str
     protocol: str
     port: int
     neighbour: str = ""
+    expected: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
 class _Attempt:
     """One try under way."""
 
-    what: Try
-    connection: socket.socket
-    ended: tuple[str, str] | None = None
+    def __init__(self, what: Try, connection: socket.socket) -> None:
+        self.what, self.connection = what, connection
+        self.ended: tuple[str, str] | None = None
+
+
+def tries(settings: Settings) -> list[tuple[str, str]]:
+    """Return for each try of the order what came of it, and who spoke for a silent target."""
+    order = settings["tries"]
+    wanted = [Try(*one) for one in order["tries"]]
+    return try_twice(wanted, timeout_s=float(order["timeout_s"]), mark=int(order["mark"]))
+
+
+def try_twice(wanted: Sequence[Try], *, timeout_s: float, mark: int) -> list[tuple[str, str]]:
+    """Try everything once, and what should have been answered a second time, for a packet may be lost.
+
+    Datagrams were sent twice the first time, and need no answer: their target says whether they came.
+    """
+    answers = try_all(wanted, timeout_s=timeout_s, mark=mark)
+    again = [
+        number
+        for number, (one, (answer, _)) in enumerate(zip(wanted, answers, strict=True))
+        if one.expected and one.protocol == "tcp" and answer == SILENT
+    ]
+    if again:
+        second = try_all([wanted[number] for number in again], timeout_s=timeout_s, mark=mark)
+        for number, answer in zip(again, second, strict=True):
+            answers[number] = answer
+    return answers
 
 
 def try_all(tries: Sequence[Try], *, timeout_s: float, mark: int) -> list[tuple[str, str]]:
@@ -87,8 +110,11 @@ def _event(*, is_tcp: bool) -> int:
 
 
 def _collect(selector: selectors.BaseSelector, *, until: float) -> None:
-    while selector.get_map() and (left := until - time.monotonic()) > 0:
-        for key, _ in selector.select(left):
+    """Note what came of attempts until then, and in any case of those that had ended by then."""
+    is_late = False
+    while selector.get_map() and not is_late:
+        is_late = (left := until - time.monotonic()) <= 0
+        for key, _ in selector.select(max(0.0, left)):
             attempt: _Attempt = key.data
             attempt.ended = _connected(attempt) if attempt.what.protocol == "tcp" else _answered(attempt)
             if attempt.ended is not None:
@@ -98,7 +124,7 @@ def _collect(selector: selectors.BaseSelector, *, until: float) -> None:
 def _start(what: Try, *, mark: int) -> _Attempt:
     kind = socket.SOCK_STREAM if what.protocol == "tcp" else socket.SOCK_DGRAM
     connection = socket.socket(socket.AF_INET, kind)
-    attempt = _Attempt(what=what, connection=connection)
+    attempt = _Attempt(what, connection)
     connection.settimeout(0)
     connection.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, mark << _DSCP_SHIFT)
     connection.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
@@ -152,12 +178,11 @@ def _offender(connection: socket.socket) -> str:
         return ""
     for level, kind, content in ancillary:
         if level == socket.IPPROTO_IP and kind == _IP_RECVERR and len(content) >= _OFFENDER.stop:
-            return str(ipaddress.IPv4Address(content[_OFFENDER])) if any(content[_OFFENDER]) else ""
+            return socket.inet_ntoa(content[_OFFENDER]) if any(content[_OFFENDER]) else ""
     return ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Frame:
+class _Frame(NamedTuple):
     """A first packet, and the interface and hardware address it is handed to (None: nobody is there)."""
 
     packet: bytes
@@ -167,7 +192,7 @@ class _Frame:
     def of(cls, what: Try, to: tuple[str, bytes] | None, *, mark: int) -> _Frame:
         """Write the packet; its own port is another one each time, so that no router takes it for one it knows."""
         own_port = 20000 + int.from_bytes(os.urandom(2), "big") % 40000
-        ends = ipaddress.IPv4Address(what.source).packed + ipaddress.IPv4Address(what.target).packed
+        ends = socket.inet_aton(what.source) + socket.inet_aton(what.target)
         if what.protocol == "tcp":
             number = int.from_bytes(os.urandom(4), "big")
             body = struct.pack("!HHIIBBHHH", own_port, what.port, number, 0, 5 << 4, _SYN, 65535, 0, 0)
@@ -221,17 +246,4 @@ def _allow_files(number: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(number, hard), hard))
 
 
-def main() -> int:
-    """Do what the order says."""
-    order = json.loads(sys.stdin.readline())
-    tries = [
-        Try(source=source, target=target, protocol=protocol, port=port, neighbour=neighbour)
-        for source, target, protocol, port, neighbour in order["tries"]
-    ]
-    answers = try_all(tries, timeout_s=float(order["timeout_s"]), mark=int(order["mark"]))
-    sys.stdout.write(json.dumps(answers) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+SECTIONS = {"tries": tries}
