@@ -11,7 +11,10 @@ SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "etcd" / "files" / "sec
 ABOVE_63_BITS = "dc2d88e604f1d9c2"
 FAKE = """#!/bin/sh
 case "$*" in
-    *"endpoint status"*) echo >> asked; [ "$(wc -l < asked)" -gt {deaf} ] && test -e leader || exit 1; printf '"MemberID" : 7\\n"Leader" : %s\\n' "$(cat leader)" ;;
+    *"endpoint status"*)
+        echo >> asked
+        [ "$(wc -l < asked)" -gt {deaf} ] && test -e leader || exit 1
+        printf '"MemberID" : 7\\n"Leader" : %s\\n' "$(cat leader)" ;;
     *"member list"*) echo "{member}, started, vault, https://x:2380, https://x:2379, false" ;;
     *"endpoint health"*) ;;
     *"move-leader"*) {moves} ;;
