@@ -58,16 +58,19 @@ TRIES = "tries"
 _BEFORE = "/run/secondsite/before-tries"
 _NOT_KEPT = 85  # a host's answer that it has no code of this digest
 _ALWAYS = ("common", "network")  # others build on them
+_READ = "import sys; exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"  # sudo logs what it is told to run
+_ARGV = ("sudo", "-n", "--", "/usr/bin/python3", "-I", "-c", _READ)
 _BOOT = """
 import json, marshal, os, sys, types
-os.nice(10)  # whatever the host is for comes first
-try:
-    with open("/proc/self/autogroup", "w") as group:  # a session has a weight of its own, see sched(7)
-        group.write("10")
-except OSError:
-    pass
 NOT_KEPT = 85
-order = json.load(sys.stdin)
+order = json.load(sys.stdin.buffer)
+if order.get("gives_way"):
+    os.nice(10)
+    try:
+        with open("/proc/self/autogroup", "w") as group:  # a session has a weight of its own, see sched(7)
+            group.write("10")
+    except OSError:
+        pass
 sources = order.get("sources")
 kept = f"/run/secondsite/collectors-{order['digest']}-{sys.implementation.cache_tag}-{sys.hexversion:x}.code"
 
@@ -135,7 +138,7 @@ class Collector:
         needed = sources(wanted)
         digest = hashlib.sha256(json.dumps(needed).encode()).hexdigest()[:24]
         settings = self._settings(host) | ({"before": _BEFORE} if noted else {}) | ({TRIES: tries} if tries else {})
-        order = {"sections": wanted, "digest": digest, "settings": settings}
+        order = {"sections": wanted, "digest": digest, "settings": settings, "gives_way": True}  # to what hosts are for
         try:
             answer = self._answer(host, order)
             if answer.exit_code == _NOT_KEPT:
@@ -148,10 +151,9 @@ class Collector:
 
     def _answer(self, host: Host, order: Mapping[str, object]) -> CommandResult:
         """Give a host an order; without the sources, for most have kept what was made of them."""
-        argv = ["sudo", "-n", "--", "/usr/bin/python3", "-I", "-c", _BOOT]
         accept = (0,) if "sources" in order else (0, _NOT_KEPT)
-        stdin = json.dumps(order)
-        return self.hands.run(host.name, argv, stdin=stdin, timeout=self.within, limit=_LARGEST_ANSWER, accept=accept)
+        stdin = f"{len(_BOOT)}\n{_BOOT}{json.dumps(order)}"
+        return self.hands.run(host.name, _ARGV, stdin=stdin, timeout=self.within, limit=_LARGEST_ANSWER, accept=accept)
 
     def _settings(self, host: Host) -> dict[str, object]:
         return {
