@@ -9,7 +9,8 @@ from ..model import Facts, Finding, World
 from .frame import bad, good, host_check, unclear
 
 LARGEST_S = 0.05
-OLDEST_S = 300
+OLDEST_S = 500
+"""In this time a clock that nobody corrects, and that is 100 ppm off, comes to be LARGEST_S off."""
 
 
 @host_check(
