@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .approvals import give_answer
     from .authors import sign_runbook
     from .bench import Bench, open_bench, run_store
-    from .crew import crew
+    from .crews import crew
     from .places import PROJECT, RUNBOOKS, estate, login
     from .procedures import printed_procedure
     from .readiness import overrides_in, require_ready
@@ -34,7 +34,7 @@ _MODULES = {
     "PROJECT": "places",
     "RUNBOOKS": "places",
     "Bench": "bench",
-    "crew": "crew",
+    "crew": "crews",
     "estate": "places",
     "give_answer": "approvals",
     "login": "places",
