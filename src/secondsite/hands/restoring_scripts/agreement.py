@@ -25,6 +25,7 @@ REFUSED = 3
 LOOKS = 8
 _KEPT = "/etc/secondsite/tls"
 TLS = ("--cacert", f"{_KEPT}/ca-bundle.crt", "--cert", f"{_KEPT}/host.crt", "--key", f"{_KEPT}/host.key")
+CURL = ("curl", "--http1.1", *TLS, "--silent", "--max-time", "5")  # between peers, HTTP/2 is for their own talk alone
 # who led, who was in sync, how far the log had come: a restored cluster is behind all that, and begins anew
 OF_THE_PAST = ("leader", "sync", "status", "failover", "optime/leader", "failsafe")
 
@@ -58,7 +59,7 @@ def require_no_leader() -> None:
     """Go on only if this member lives and knows of no leader for a while: no answer alone does not mean no majority."""
     expected()  # ends where the member itself does not answer
     for _ in range(LOOKS):
-        told = run("curl", "--silent", "--max-time", "3", *TLS, "https://127.0.0.1:2379/metrics", check=False)
+        told = run(*CURL, "https://127.0.0.1:2379/metrics", check=False)
         if re.search(r"^etcd_server_has_leader 1$", told, re.MULTILINE) or members():
             print("a majority still follows a leader: nothing was changed", file=sys.stderr)
             sys.exit(REFUSED)
@@ -112,11 +113,7 @@ def expect(told: dict[str, Any]) -> list[str]:
 def expected() -> set[str]:
     """Return the addresses of all members as this one keeps them: where one is awaited, there is no majority to ask."""
     address = re.search(r"^listen-peer-urls: (\S+)$", CONFIGURATION.read_text(), re.MULTILINE)
-    tls = "/etc/secondsite/tls"
-    words = ("--cacert", f"{tls}/ca-bundle.crt", "--cert", f"{tls}/host.crt", "--key", f"{tls}/host.key")
-    said = run(
-        "curl", "--silent", "--show-error", "--fail", "--max-time", "5", *words, f"{address and address[1]}/members"
-    )
+    said = run(*CURL, "--show-error", "--fail", f"{address and address[1]}/members")
     return {str(url) for one in json.loads(said) for url in one["peerURLs"]}
 
 
