@@ -23,7 +23,7 @@ def served_first(group: Path = _GROUP) -> Iterator[None]:
     try:
         yield
     finally:
-        _set(group, before)
+        _set(group, 0 if before == _FIRST else before)  # another command of this session set that, and may end first
 
 
 def _niceness(group: Path) -> int | None:
