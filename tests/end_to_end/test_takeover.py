@@ -15,8 +15,6 @@ from pathlib import Path
 import pytest
 from tests.end_to_end.conftest import ROOT, Estate
 
-from secondsite.lab.weight import served_first
-
 pytestmark = [pytest.mark.lab, pytest.mark.nightly, pytest.mark.timeout(900)]
 PERSONS = ("lab-approver-1", "lab-approver-2")
 HEALTHY_WITHIN_S = 120
@@ -75,9 +73,8 @@ def lost(whole: Estate, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes
         wait_for(said, r"authorise: (waiting|done)")
         if "authorise: done" not in said.read_text():
             first.consent(run)
-        with served_first():  # as the controller is, which would else be done before this is seen
-            wait_for(said, r"promote-billing: intended")
-            os.killpg(process.pid, signal.SIGSTOP)
+        wait_for(said, r"promote-billing: intended")
+        os.killpg(process.pid, signal.SIGSTOP)
         yield process, said, first
     finally:
         if process.poll() is None:

@@ -15,7 +15,6 @@ from ..hands.age import Safe
 from ..hands.keys import USER, Trust
 from ..hands.ssh import SshHands, SshTarget
 from ..lab.netns import enter_control
-from ..lab.weight import served_first
 from ..store.clock import SystemClock
 from .places import lab_of, safe_of, state_of
 
@@ -47,8 +46,7 @@ def open_lookout(estate: Estate) -> Iterator[Lookout]:
     trust.prepare(now=clock.now())
     hands = SshHands(targets_of(estate, trust, USER), known_hosts=trust.pins, monotonic=clock.monotonic)
     try:
-        with served_first() if lab is not None else contextlib.nullcontext():
-            yield Lookout(estate=estate, state=state, clock=clock, hands=hands, trust=trust, safe=safe)
+        yield Lookout(estate=estate, state=state, clock=clock, hands=hands, trust=trust, safe=safe)
     finally:
         hands.close()
 
