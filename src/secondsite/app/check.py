@@ -116,8 +116,10 @@ def _world(lookout: Lookout | Bench, chosen: Sequence[Check]) -> World:
     told: dict[HostName, dict[str, Section]] = {}
 
     def ask(tries: Mapping[HostName, Order]) -> Mapping[HostName, Section]:
-        told.update(collector.collect(wanted, noted=matrix is not None, tries=tries))
-        return {name: told[name].pop(TRIES) for name in tries}
+        found = collector.collect(wanted, noted=matrix is not None, tries=tries)
+        tried = {name: found[name].pop(TRIES) for name in tries}
+        told.update({name: sections for name, sections in found.items() if sections})  # some were asked to try only
+        return tried
 
     with matrix or contextlib.nullcontext(), ThreadPoolExecutor(max_workers=1) as aside:
         outside = aside.submit(_outside, lookout, chosen)

@@ -132,7 +132,7 @@ def _beat(port: int, database: str, node: str, until: float) -> dict[str, Any]:
 
 
 def _asked(port: int, database: str, *statements: str, **variables: str) -> list[Any]:
-    """Return what each statement that returns a row of JSON returned, as the database's owner.
+    """Return what each statement that returns a row of JSON returned, as the database's owner; None where it is null.
 
     psql, not the library: that takes longer to import than psql takes for everything it is asked here.
     """
@@ -140,7 +140,7 @@ def _asked(port: int, database: str, *statements: str, **variables: str) -> list
     said = _psql(
         *place, statements=[f"{one};" for one in statements], variables=variables, PGOPTIONS="-c statement_timeout=3000"
     )
-    return [json.loads(line) for line in said.splitlines() if line]
+    return [json.loads(line) if line else None for line in said.splitlines()]
 
 
 def _psql(*place: str, statements: Sequence[str], variables: Mapping[str, str], **environment: str) -> str:
