@@ -11,6 +11,7 @@ from secondsite.plan import (
     call,
     first_backups,
     first_contact,
+    first_verifications,
     hand_over_keys,
     keeping_hosts,
     note_machines,
@@ -67,18 +68,17 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
     keeping = keeping_hosts(estate)
     if keeping:
         first_backups(plan, keeping, after=made)  # hosts that make backups have no time to answer at once
+        first_verifications(plan, keeping, after=("first-backups",))
+    firsts = ("first-backups", "first-verifications") if keeping else ()
     plan.step(
         "require-all-hosts",
         title="See that no host was left out",
         call=call(
             "require-all-hosts",
-            unreachable=[
-                result_of(step, "unreachable")
-                for step in ("first-contact", "converge", *(("first-backups",) if keeping else ()))
-            ],
+            unreachable=[result_of(step, "unreachable") for step in ("first-contact", "converge", *firsts)],
         ),
         hosts=tuple(hosts),
-        after=("first-backups",) if keeping else made,
+        after=firsts[-1:] or made,
         reads_only=True,
         timeout=seconds(10),
         by_hand="Name the hosts that did not answer; provision them later.",

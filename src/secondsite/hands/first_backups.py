@@ -1,6 +1,6 @@
-"""The first backup of everything: begun as soon as a host is provisioned, so that nothing waits for a timer to be safe.
+"""The first backup of everything, and its first verification: begun once a host is provisioned, so that nothing waits.
 
-Roles lay on each host which jobs make backups there, each with the mark that a first one leaves behind.
+Roles lay on each host which jobs make and verify backups there, each with the mark that a first one leaves behind.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import datetime as dt
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from ..errors import ActionError, ActionTimeout, Effect, SecondsiteError, Unreachable
 from ..run.functions import ActionFrom, words
@@ -16,6 +17,7 @@ from ..run.model import Json
 from ..run.ports import Hands, Outcome, Registry, StepContext
 
 PLACE = "/etc/secondsite/first-backups"
+PLACE_OF_VERIFICATIONS = "/etc/secondsite/first-verifications"
 WAIT_S = 300
 LIMIT = dt.timedelta(seconds=WAIT_S + 60)
 # All jobs of a host begin together. It prints one line for each that was due: how it ended, its name, its last words.
@@ -60,16 +62,20 @@ class Jobs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstBackups:
-    """The step that has every job begin that never made a backup."""
+    """The steps that have every job begin that never made, or never verified, a backup."""
 
     hands: Hands
 
     def registry(self) -> Registry:
-        """Name the action."""
-        return Registry(actions={"first-backups": ActionFrom(self._make)}, probes={})
+        """Name the actions."""
+        actions = {
+            "first-backups": ActionFrom(partial(self._make, PLACE, "backup")),
+            "first-verifications": ActionFrom(partial(self._make, PLACE_OF_VERIFICATIONS, "verification")),
+        }
+        return Registry(actions=actions, probes={})
 
-    def _make(self, arguments: Json, _context: StepContext) -> Outcome:
-        """Make every backup that was never made, at all hosts at once, and wait for those that end within minutes.
+    def _make(self, place: str, what: str, arguments: Json, _context: StepContext) -> Outcome:
+        """Begin every job that never ended well, at all hosts at once, and wait for those that end within minutes.
 
         A host that does not answer is told in the outcome, with the jobs elsewhere that failed while it did not.
 
@@ -78,21 +84,21 @@ class FirstBackups:
         """
         hosts = words(arguments, "hosts")
         with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
-            came = dict(zip(hosts, pool.map(self._begin, hosts), strict=True))
+            came = dict(zip(hosts, pool.map(partial(self._begin, place), hosts), strict=True))
         silent = {host: error.what for host, error in came.items() if isinstance(error, Unreachable)}
         wrong = {host: why for host, one in came.items() if host not in silent and (why := _trouble(one))}
         if wrong and not silent:
             said = "; ".join(f"{host}: {why}" for host, why in sorted(wrong.items()))
-            raise ActionError(f"no first backup: {said}", effect=Effect.UNKNOWN, next_step="secondsite run provision")
+            raise ActionError(f"no first {what}: {said}", effect=Effect.UNKNOWN, next_step="secondsite run provision")
         jobs = {host: one for host, one in came.items() if isinstance(one, Jobs)}
         made = {host: one.made for host, one in jobs.items() if one.made}
         runs = {host: one.runs for host, one in jobs.items() if one.runs}
-        unreachable = silent | {host: f"its first backup failed: {why}" for host, why in wrong.items()}
-        detail = {"made": made, "runs": runs, "unreachable": unreachable, "said": _sentence(made, runs)}
+        unreachable = silent | {host: f"its first {what} failed: {why}" for host, why in wrong.items()}
+        detail = {"made": made, "runs": runs, "unreachable": unreachable, "said": _sentence(what, made, runs)}
         return Outcome(changed=bool(made or runs), detail=detail)
 
-    def _begin(self, host: str) -> Jobs | SecondsiteError:
-        argv = ["sudo", "-n", "/bin/sh", "-s", "--", PLACE, str(WAIT_S)]
+    def _begin(self, place: str, host: str) -> Jobs | SecondsiteError:
+        argv = ["sudo", "-n", "/bin/sh", "-s", "--", place, str(WAIT_S)]
         try:
             return read(self.hands.run(host, argv, stdin=_BEGIN, timeout=LIMIT).stdout)
         except (Unreachable, ActionTimeout, ActionError) as error:
@@ -127,9 +133,9 @@ def _trouble(came: Jobs | SecondsiteError) -> str:
     return "; ".join(f"{unit}: {why}" for unit, why in came.failed.items())
 
 
-def _sentence(made: Mapping[str, list[str]], runs: Mapping[str, list[str]]) -> str:
+def _sentence(what: str, made: Mapping[str, list[str]], runs: Mapping[str, list[str]]) -> str:
     if not made and not runs:
-        return "nothing to change: whatever is backed up was before"
-    counted = [f"{sum(map(len, made.values()))} first backups"]
+        return f"nothing to change: every first {what} was made before"
+    counted = [f"{sum(map(len, made.values()))} first {what}s"]
     counted += [f"{sum(map(len, runs.values()))} go on by themselves"] if runs else []
     return ", ".join(counted)

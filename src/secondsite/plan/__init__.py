@@ -19,7 +19,15 @@ from ..estate.model import (
 )
 from .access import refuse_old_keys
 from .builder import PlanBuilder, Runbook, call, gate, guard, result_of, runbook, seconds
-from .founding import ask_keepers, first_backups, first_contact, hand_over_keys, keeping_hosts, note_machines
+from .founding import (
+    ask_keepers,
+    first_backups,
+    first_contact,
+    first_verifications,
+    hand_over_keys,
+    keeping_hosts,
+    note_machines,
+)
 from .losing import (
     customers_of,
     declare_lost,
@@ -83,6 +91,7 @@ __all__ = [
     "fencing_observers",
     "first_backups",
     "first_contact",
+    "first_verifications",
     "gate",
     "guard",
     "hand_over_keys",

@@ -89,3 +89,19 @@ def first_backups(plan: PlanBuilder, hosts: Sequence[str], *, after: Sequence[st
         by_hand="On each of these hosts: systemctl start each unit that /etc/secondsite/first-backups/* names and"
         " whose file beside it is not there, and wait until all have ended well.",
     )
+
+
+def first_verifications(plan: PlanBuilder, hosts: Sequence[str], *, after: Sequence[str]) -> None:
+    """Restore and compare whatever these hosts never verified (step ``first-verifications``)."""
+    plan.step(
+        "first-verifications",
+        title="Restore and compare whatever was never verified",
+        call=call("first-verifications", hosts=list(hosts)),
+        hosts=tuple(hosts),
+        after=tuple(after),
+        repeatable=True,
+        timeout=seconds(900),
+        expected=seconds(30),
+        by_hand="On each of these hosts: systemctl start each unit that /etc/secondsite/first-verifications/* names"
+        " and whose file beside it is not there, at all of them together, and wait until all have ended well.",
+    )

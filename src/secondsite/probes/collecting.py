@@ -34,6 +34,7 @@ from .remote.collectors import (
     system,
     tls,
     tries,
+    verifying,
 )
 from .remote.collectors.network import BEFORE_TRIES
 
@@ -50,6 +51,7 @@ _MODULES = (
     routing,
     backups,
     keeping,
+    verifying,
     procedures,
     standby,
     tries,

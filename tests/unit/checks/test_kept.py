@@ -44,7 +44,7 @@ def snapshot_of(host: str, job: str) -> str:
 
 
 def sent(host: Host, job: str) -> dict[str, Any] | None:
-    if job in ("full", "diff", "incr") or (job == "databases" and host.site != "dc2"):
+    if job not in ("files", "databases", "agreement", "names") or (job == "databases" and host.site != "dc2"):
         return None
     holds = {
         SCOPES[port]: {"system": SYSTEMS[port], "databases": {name: {} for name in DATABASES[port]}} for port in SCOPES

@@ -20,6 +20,7 @@ from . import (
     services,
     standby,
     tls,
+    verified,
 )
 
 _MODULES = (
@@ -36,6 +37,7 @@ _MODULES = (
     routing,
     backups,
     kept,
+    verified,
     procedures,
     fencing,
     standby,

@@ -32,6 +32,10 @@ _OLDEST = {
     "databases": dt.timedelta(hours=9),
     "backup": dt.timedelta(hours=9),
 }
+# What each job's unit begins with, where that is not "backup".
+_UNITS = dict.fromkeys(("full", "diff", "incr"), "keep") | dict.fromkeys(
+    ("newest", "older", "packs", "snapshots", "tally"), "verify"
+)
 # What packages, provisioning or the system make again, and what only passes through.
 _MADE_AGAIN = {
     "/var/lib/apt": "packages",
@@ -47,6 +51,8 @@ _MADE_AGAIN = {
     "/srv/backup/pgbackrest": "backups",
     "/srv/backup/restic": "backups",
     "/srv/backup/histories": "copies of what the archives hold",
+    "/srv/backup/scratch": "backups that are restored just now, to verify them",
+    "/var/lib/secondsite-verify": "what came of verifications",
 }
 # What several hosts hold alike, and which job of any of them sends it.
 _ALIKE = {
@@ -67,6 +73,11 @@ def expected_jobs(host: Host) -> tuple[str, ...]:
         "full": {"repository"},
         "diff": {"repository"},
         "incr": {"repository"},
+        "newest": {"repository"},
+        "older": {"repository"},
+        "packs": {"append_only"},
+        "snapshots": {"producer"},
+        "tally": {"database", "producer"},
     }
     return tuple(job for job, needed in by_group.items() if needed <= groups)
 
@@ -75,7 +86,8 @@ def expected_jobs(host: Host) -> tuple[str, ...]:
     "BK-JOBS",
     reads="jobs",
     groups=_ALL,
-    expected="every backup job has its time, would have it after a reboot, and came to a good end when it last ran",
+    expected="every job that makes or verifies backups has its time, would have it after a reboot, and ended well when"
+    " it last ran",
     fix="secondsite run provision",
     commitments="C02",
     controls="DR-11 DR-12",
@@ -87,7 +99,7 @@ def jobs_run(host: Host, facts: Facts, _: World) -> Iterator[Finding]:
     names = expected_jobs(host)
     troubles = [(name, trouble) for name in names if (trouble := _trouble_of_job(told.get(name)))]
     for name, trouble in troubles:
-        kind = "keep" if name in ("full", "diff", "incr") else "backup"
+        kind = _UNITS.get(name, "backup")
         fix = f"on {host.name}: journalctl -u secondsite-{kind}@{name}"
         yield bad(f"{host.name}: job {name} {trouble}", host.name, fix=fix)
     if not troubles:

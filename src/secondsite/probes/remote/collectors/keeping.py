@@ -18,7 +18,7 @@ from .common import Settings, Unreadable, run
 _UNITS = Path("/etc/systemd/system")
 _KEPT = Path("/var/lib/secondsite/backup")
 _CONFIGURATION = Path("/etc/secondsite/backup.json")
-_TIMER = re.compile(r"secondsite-(backup|keep)-([a-z]+)\.timer")
+_TIMER = re.compile(r"secondsite-(backup|keep|verify)-([a-z]+)\.timer")
 _ASKED = "Id,LoadState,UnitFileState,ActiveState,SubState,Result,ExecMainStatus"
 _REPOSITORY = Path("/etc/pgbackrest/pgbackrest.conf")
 _AS_KEEPER = ("setpriv", "--reuid=pgbackrest", "--regid=pgbackrest", "--groups=secondsite-tls", "pgbackrest")

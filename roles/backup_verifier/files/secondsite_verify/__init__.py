@@ -1,0 +1,1 @@
+"""Backups are verified by restoring them."""
