@@ -147,7 +147,7 @@ def test_roles_are_compared_with_what_they_may_do(found: dict[str, Any], why: st
 @given(some.integers(1, 20), some.integers(1, 5))
 def test_every_part_is_read_over_the_rota(parts: int, rounds: int) -> None:
     told: dict[str, Any] = {}
-    read = []
+    read: list[int] = []
     for _ in range(parts * rounds):
         part, rota = common.turn(told, parts * 10, 10)
         told = {"rota": {**common.turned(rota, part), "read": {**rota["read"], str(part): len(read) + 1.0}}}

@@ -31,8 +31,8 @@ ARCHIVE = re.compile(r"^  archiveId: (\S+), total WAL checked: (\d+), total vali
 
 def configure(settings):
     """Write down how the verifier reads this repository: as its keeper does, and with no way to any database."""
-    lines = [*OF_REPOSITORY.findall(KEEPERS.read_text()), f"lock-path={settings['scratch']}", "log-level-file=off"]
-    place(CONFIGURATION, "\n".join(["[global]", *lines, "log-level-console=warn", ""]))
+    lines = [*OF_REPOSITORY.findall(KEEPERS.read_text()), f"lock-path={settings['scratch']}", f"spool-path={settings['scratch']}"]
+    place(CONFIGURATION, "\n".join(["[global]", *lines, "log-level-file=off", "log-level-console=warn", ""]))
     shutil.chown(CONFIGURATION, "root", VERIFIER)
     CONFIGURATION.chmod(0o640)
 
@@ -115,7 +115,12 @@ def position(lsn):
 
 def tallies(folder):
     """Return every tally of a stanza that lies here, oldest first."""
-    found = [json.loads(path.read_text()) for path in folder.glob("tallies/*.json")]
+    found = []
+    for path in folder.glob("tallies/*.json"):
+        try:
+            found.append(json.loads(path.read_text()))
+        except ValueError as error:  # what a producer told is hostile
+            raise Failed(f"{path.name} is no tally: {error}") from error
     return sorted(found, key=lambda tally: tally["at"])
 
 
@@ -190,10 +195,8 @@ def restore(stanza, backup, tally, root):
     moment, reasons = None, []
     try:
         with scratch(stanza, root=root, groups=GROUPS) as server:
-            code, _, complained = pgbackrest(
-                stanza, f"--pg1-path={server.data}", f"--set={backup['label']}", "--type=default", "--log-level-console=warn",
-                "restore", merge=False
-            )  # fmt: skip
+            words = (f"--pg1-path={server.data}", f"--set={backup['label']}", "--type=default", "restore")
+            code, complained, _ = pgbackrest(stanza, *words, merge=True)
             if code != 0:
                 raise Failed(f"backup {backup['label']} can't be restored: exit code {code}: {complained}")
             facts |= {"seconds": time.time() - began, "bytes_per_second": round(facts["bytes"] / (time.time() - began))}

@@ -29,7 +29,7 @@ DROP TABLE IF EXISTS {SCHEMA}.work"""
 ROWS = 1000
 EARLIER_S, LATER_S = 2.0, 0.6  # the last second before the destruction lies between, and nothing else does
 CLOSE_AFTER_S = (3.0, 7.0, 10.0)
-LOSS_WITHIN_S, LOSS_NEWER_S = 60.0, 900.0
+LOSS_WITHIN_S, LOSS_EARLIER_S = 60.0, 20.0
 STILL_WITHIN_S, TRIES, PAUSE_S = 10.0, 3, 0.1
 STANDBY_STILL = "SELECT pg_get_wal_replay_pause_state() = 'paused'"
 
@@ -37,9 +37,7 @@ STANDBY_STILL = "SELECT pg_get_wal_replay_pause_state() = 'paused'"
 def connected(port, database="postgres"):
     import psycopg
 
-    return psycopg.connect(
-        host=SOCKETS, port=port, dbname=database, user="postgres", application_name="tally", autocommit=True
-    )
+    return psycopg.connect(host=SOCKETS, port=port, dbname=database, user="postgres", application_name="tally", autocommit=True)
 
 
 def one(connection, query, *values):
@@ -62,8 +60,7 @@ def rehearse_loss(connection):
     time.sleep(EARLIER_S)
     # a commit that recovery stops before: a table's lock is in the log already before its destruction is
     connection.execute(
-        f"INSERT INTO {SCHEMA}.losses (marker, before, rows, digest) VALUES (%s, clock_timestamp(), %s, %s)",
-        (marker, rows, digest),
+        f"INSERT INTO {SCHEMA}.losses (marker, before, rows, digest) VALUES (%s, clock_timestamp(), %s, %s)", (marker, rows, digest)
     )
     time.sleep(LATER_S)
     with connection.transaction():
@@ -164,11 +161,11 @@ def newest_loss(connection):
 
 
 def await_loss(connection):
-    """Wait until what the writer destroys on purpose was heard of here; where nothing comes, the tally does without."""
-    until = time.monotonic() + LOSS_WITHIN_S
+    """Wait until what the writer destroys just now was heard of here; where nothing comes, the tally has what came before."""
+    since, until = time.time() - LOSS_EARLIER_S, time.monotonic() + LOSS_WITHIN_S
     while time.monotonic() < until:
         found = newest_loss(connection)
-        if found and found["at"] > time.time() - LOSS_NEWER_S:
+        if found and found["at"] > since:
             return
         time.sleep(2 * PAUSE_S)
 
@@ -187,14 +184,7 @@ def tell(found):
     name = f"{found['timeline']:08X}-{int(high, 16):08X}{int(low, 16):08X}-{found['at']:.0f}.json"
     target = f"archive/{found['scope']}/tallies/{name}"
     for number in repositories():
-        words = (
-            *AS_PRODUCER,
-            f"--stanza={found['scope']}",
-            f"--repo={number}",
-            "--log-level-console=error",
-            "repo-put",
-            target,
-        )
+        words = (*AS_PRODUCER, f"--stanza={found['scope']}", f"--repo={number}", "--log-level-console=error", "--raw", "repo-put", target)
         code, _, complained = tried(*words, stdin=json.dumps(found, sort_keys=True))
         if code != 0:
             yield f"repository {number} did not take the tally of {found['scope']}: {complained}"
