@@ -142,7 +142,8 @@ def test_what_came_of_a_job_is_written_down_beside_what_was_last_sent(tmp_path: 
 
 
 def stanza(*labels: str, status: int = 0, size: int = 9, error: bool = False) -> dict[str, Any]:
-    backups = [{"label": label, "error": error, "info": {"size": size}} for label in labels]
+    told = {"error": error, "info": {"size": size}, "timestamp": {"stop": 9}}
+    backups = [{"label": label, **told} for label in labels]
     return {"name": "billing", "status": {"code": status, "message": "said"}, "backup": backups}
 
 
@@ -180,6 +181,23 @@ else:
     pgbackrest = Path(program(tmp_path, text)).rename(tmp_path / "pgbackrest")
     monkeypatch.setenv("PATH", str(pgbackrest.parent), prepend=":")
     monkeypatch.setattr(sys, "argv", ["secondsite-keep", "full"])
+    configuration = tmp_path / "pgbackrest.conf"
+    configuration.write_text(f"[global]\nrepo2-path={tmp_path}\n")
+    monkeypatch.setitem(vars(keep), "CONFIGURATION", configuration)
     assert keep.main() == 1
     assert "billing: pgbackrest ended with exit code 82" in capfd.readouterr().err
     assert len(json.loads(state.read_text())[1]["backup"]) == 2
+
+
+def test_what_was_told_before_the_oldest_backup_ended_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = tmp_path / "pgbackrest.conf"
+    configuration.write_text(f"[global]\nrepo2-path={tmp_path}\n")
+    monkeypatch.setitem(vars(keep), "CONFIGURATION", configuration)
+    place = tmp_path / "archive" / "billing" / "tallies"
+    place.mkdir(parents=True)
+    for name in ("00000001-0000000002000028-99.json", "00000001-0000000003000028-100.json", "odd.json"):
+        (place / name).touch()
+    keep.forget_tallies("billing", {"backup": [{"timestamp": {"stop": stop}} for stop in (300, 100)]})
+    assert sorted(path.name for path in place.iterdir()) == ["00000001-0000000003000028-100.json", "odd.json"]
