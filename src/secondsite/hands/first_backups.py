@@ -45,7 +45,7 @@ for unit in $due; do
     else how=failed
     fi
     said=
-    [ $how = failed ] && said=$(journalctl --quiet _SYSTEMD_UNIT="$unit" --lines 3 --output cat --no-pager | tr '\n' ' ')
+    [ $how = failed ] && said=$(journalctl -q _SYSTEMD_UNIT="$unit" -n 3 --output cat --no-pager | tr '\n' ' ')
     echo "$how $unit $said"
 done
 """

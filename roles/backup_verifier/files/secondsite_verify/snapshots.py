@@ -109,7 +109,11 @@ def verify(record, root):
 def file_differences(record, folder):
     """Yield how restored files differ from those that were sent."""
     below = ((path, names) for path, folders, files in os.walk(folder) for names in (files, folders))
-    there = sum(not os.path.isdir(f"{path}/{name}") or os.path.islink(f"{path}/{name}") for path, names in below for name in names)
+    there = sum(
+        not os.path.isdir(f"{path}/{name}") or os.path.islink(f"{path}/{name}")
+        for path, names in below
+        for name in names
+    )
     if there < record["files"]:
         yield f"{there} files were restored instead of {record['files']}"
     if not record["digests"]:

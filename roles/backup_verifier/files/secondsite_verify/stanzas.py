@@ -31,7 +31,11 @@ ARCHIVE = re.compile(r"^  archiveId: (\S+), total WAL checked: (\d+), total vali
 
 def configure(settings):
     """Write down how the verifier reads this repository: as its keeper does, and with no way to any database."""
-    lines = [*OF_REPOSITORY.findall(KEEPERS.read_text()), f"lock-path={settings['scratch']}", f"spool-path={settings['scratch']}"]
+    lines = [
+        *OF_REPOSITORY.findall(KEEPERS.read_text()),
+        f"lock-path={settings['scratch']}",
+        f"spool-path={settings['scratch']}",
+    ]
     place(CONFIGURATION, "\n".join(["[global]", *lines, "log-level-file=off", "log-level-console=warn", ""]))
     shutil.chown(CONFIGURATION, "root", VERIFIER)
     CONFIGURATION.chmod(0o640)

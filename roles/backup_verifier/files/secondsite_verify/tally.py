@@ -37,7 +37,9 @@ STANDBY_STILL = "SELECT pg_get_wal_replay_pause_state() = 'paused'"
 def connected(port, database="postgres"):
     import psycopg
 
-    return psycopg.connect(host=SOCKETS, port=port, dbname=database, user="postgres", application_name="tally", autocommit=True)
+    return psycopg.connect(
+        host=SOCKETS, port=port, dbname=database, user="postgres", application_name="tally", autocommit=True
+    )
 
 
 def one(connection, query, *values):
@@ -60,7 +62,8 @@ def rehearse_loss(connection):
     time.sleep(EARLIER_S)
     # a commit that recovery stops before: a table's lock is in the log already before its destruction is
     connection.execute(
-        f"INSERT INTO {SCHEMA}.losses (marker, before, rows, digest) VALUES (%s, clock_timestamp(), %s, %s)", (marker, rows, digest)
+        f"INSERT INTO {SCHEMA}.losses (marker, before, rows, digest) VALUES (%s, clock_timestamp(), %s, %s)",
+        (marker, rows, digest),
     )
     time.sleep(LATER_S)
     with connection.transaction():
@@ -184,7 +187,15 @@ def tell(found):
     name = f"{found['timeline']:08X}-{int(high, 16):08X}{int(low, 16):08X}-{found['at']:.0f}.json"
     target = f"archive/{found['scope']}/tallies/{name}"
     for number in repositories():
-        words = (*AS_PRODUCER, f"--stanza={found['scope']}", f"--repo={number}", "--log-level-console=error", "--raw", "repo-put", target)
+        words = (
+            *AS_PRODUCER,
+            f"--stanza={found['scope']}",
+            f"--repo={number}",
+            "--log-level-console=error",
+            "--raw",
+            "repo-put",
+            target,
+        )
         code, _, complained = tried(*words, stdin=json.dumps(found, sort_keys=True))
         if code != 0:
             yield f"repository {number} did not take the tally of {found['scope']}: {complained}"
