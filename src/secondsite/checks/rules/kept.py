@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...estate.model import Host, HostName
+from ..freshness import OLDEST, OLDEST_FULL, UNITS, expected_jobs, wanted_snapshots
 from ..model import Facts, Finding, World
 from .frame import bad, estate_check, good, host_check, unclear
 
@@ -23,19 +24,6 @@ _JUST_NOW = 5.0
 _AHEAD = 120.0
 _NOT_ARCHIVED_FOR = 180.0
 _SHOWN = 4
-_WEEK = dt.timedelta(days=8)
-# How old the newest may be: a run may be missed, a second one may not.
-_OLDEST = {
-    "files": dt.timedelta(hours=2, minutes=30),
-    "agreement": dt.timedelta(hours=2, minutes=30),
-    "names": dt.timedelta(hours=2, minutes=30),
-    "databases": dt.timedelta(hours=9),
-    "backup": dt.timedelta(hours=9),
-}
-# What each job's unit begins with, where that is not "backup".
-_UNITS = dict.fromkeys(("full", "diff", "incr"), "keep") | dict.fromkeys(
-    ("newest", "older", "packs", "snapshots", "tally"), "verify"
-)
 # What packages, provisioning or the system make again, and what only passes through.
 _MADE_AGAIN = {
     "/var/lib/apt": "packages",
@@ -48,6 +36,7 @@ _MADE_AGAIN = {
     "/srv/runbooks": "printed anew by provisioning, and compared by RDY-PROCEDURE",
     "/var/lib/secondsite": "the backup jobs' own notes",
     "/var/spool/pgbackrest": "on its way to the archives",
+    "/var/lib/secondsite-pager": "pages on their way, and what was heard of other hosts",
     "/srv/backup/pgbackrest": "backups",
     "/srv/backup/restic": "backups",
     "/srv/backup/histories": "copies of what the archives hold",
@@ -60,26 +49,6 @@ _ALIKE = {
     "/var/lib/knot": "names",
     "/var/lib/etcd": "agreement",
 }
-
-
-def expected_jobs(host: Host) -> tuple[str, ...]:
-    """Return the jobs a host must have, by what the estate makes of it and not by what is found there."""
-    groups = set(host.groups)
-    by_group = {
-        "files": {"producer"},
-        "databases": {"producer", "database"},
-        "agreement": {"producer", "etcd"},
-        "names": {"producer", "ops"},
-        "full": {"repository"},
-        "diff": {"repository"},
-        "incr": {"repository"},
-        "newest": {"repository"},
-        "older": {"repository"},
-        "packs": {"append_only"},
-        "snapshots": {"producer"},
-        "tally": {"database", "producer"},
-    }
-    return tuple(job for job, needed in by_group.items() if needed <= groups)
 
 
 @host_check(
@@ -99,7 +68,7 @@ def jobs_run(host: Host, facts: Facts, _: World) -> Iterator[Finding]:
     names = expected_jobs(host)
     troubles = [(name, trouble) for name in names if (trouble := _trouble_of_job(told.get(name)))]
     for name, trouble in troubles:
-        kind = _UNITS.get(name, "backup")
+        kind = UNITS.get(name, "backup")
         fix = f"on {host.name}: journalctl -u secondsite-{kind}@{name}"
         yield bad(f"{host.name}: job {name} {trouble}", host.name, fix=fix)
     if not troubles:
@@ -195,13 +164,13 @@ def _fresh_snapshots(
             key = (sent.job, what or sent.host)
             if key not in newest or (sent.at or 0) > (newest[key].at or 0):
                 newest[key] = sent
-    for job, what in sorted(_wanted_snapshots(world, facts)):
+    for job, what in sorted(wanted_snapshots(world.estate, facts)):
         found = newest.get((job, what))
         if found is None:
             yield bad(f"nothing of {what} was ever sent by job {job}", *([HostName(what)] if what in facts else []))
         elif found.at is None:
             yield bad(f"{at} does not have what {found.host} says job {job} sent of {what}", found.host)
-        elif trouble := _age_trouble(kept["now"] - found.at, _OLDEST[job]):
+        elif trouble := _age_trouble(kept["now"] - found.at, OLDEST[job]):
             yield bad(f"at {at} the newest of job {job} of {what} is {trouble}", found.host, at)
         else:
             yield good(f"{what}: {job}", found.host)
@@ -210,16 +179,6 @@ def _fresh_snapshots(
 def _parts(sent: Sent) -> list[str]:
     """Return what a snapshot is newest of: each cluster of a dump, or its host."""
     return sorted(sent.told["holds"]) if sent.job == "databases" else [""]
-
-
-def _wanted_snapshots(world: World, facts: Mapping[HostName, Facts]) -> Iterator[tuple[str, str]]:
-    for name in facts:
-        for job in expected_jobs(world.estate.hosts[name]):
-            if job in _OLDEST and job != "databases":
-                yield job, str(name)
-    for workload in world.estate.workloads.values():
-        if workload.adapter == "patroni":
-            yield "databases", workload.settings["scope"]
 
 
 def _age_trouble(age: float, oldest: dt.timedelta) -> str:
@@ -266,10 +225,10 @@ def stanza_troubles(stanza: Mapping[str, Any] | None, writer: Mapping[str, Any],
     newest = max(stanza["backups"], key=lambda one: one["stop"])
     if newest["error"]:
         yield f"has a newest backup with errors ({newest['label']})"
-    if trouble := _age_trouble(now - newest["stop"], _OLDEST["backup"]):
+    if trouble := _age_trouble(now - newest["stop"], OLDEST["backup"]):
         yield f"has a newest backup that is {trouble}"
     full = max((one["stop"] for one in stanza["backups"] if one["type"] == "full"), default=0)
-    if trouble := _age_trouble(now - full, _WEEK):
+    if trouble := _age_trouble(now - full, OLDEST_FULL):
         yield f"has a newest full backup that is {trouble}"
     yield from log_troubles(stanza["archive"], writer, newest, now=now)
 

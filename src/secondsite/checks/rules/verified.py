@@ -13,7 +13,7 @@ from typing import Any
 from ...estate.model import Host, HostName
 from ..model import Facts, Finding, World
 from .frame import bad, estate_check, good, unclear
-from .kept import expected_jobs
+from ..freshness import expected_jobs
 
 _ALL = "producer repository"
 _DAY = dt.timedelta(days=1)
