@@ -30,6 +30,7 @@ from .model import (
     HostName,
     Link,
     Objectives,
+    Paging,
     Person,
     PowerSwitch,
     Quorum,
@@ -264,6 +265,7 @@ def _estate(directory: Path, parsed: EstateDocument, hosts: Mapping[HostName, Ho
         caps=Caps(hosts=parsed.caps.hosts, sites=parsed.caps.sites),
         standing_orders=_standing_orders(parsed),
         persons=_persons(parsed),
+        paging=_paging(parsed),
         differences=tuple(Difference(what=one.what, why=one.why, until=one.until) for one in parsed.differences),
         firewall=firewall_of(parsed.firewall),
         routing=_routing(parsed.routing),
@@ -367,6 +369,23 @@ def _persons(parsed: EstateDocument) -> tuple[Person, ...]:
             phone=one.phone,
             site=SiteName(one.site) if one.site else None,
             approves=one.approves,
+            mail=one.mail or "",
         )
         for name, one in parsed.persons.items()
+    )
+
+
+def _paging(parsed: EstateDocument) -> Paging | None:
+    given = parsed.paging
+    if given is None:
+        return None
+    return Paging(
+        on_call=tuple(given.on_call),
+        mail=HostName(given.mail),
+        webhook=HostName(given.webhook),
+        relays=tuple(HostName(name) for name in given.relays),
+        port=given.port,
+        look=given.look,
+        silence=given.silence,
+        repeat=given.repeat,
     )

@@ -351,6 +351,25 @@ class Person:
     phone: str
     site: SiteName | None = None
     approves: bool = False
+    mail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paging:
+    """Who is told of trouble, by which ways, and how soon.
+
+    ``mail`` keeps the mailboxes of those on call and ``webhook`` receives what is sent to it; ``relays`` send others'
+    pages on and wait for everybody's heartbeat. A host that is not heard for ``silence`` is in trouble.
+    """
+
+    on_call: tuple[str, ...]
+    mail: HostName
+    webhook: HostName
+    relays: tuple[HostName, ...]
+    port: int
+    look: dt.timedelta
+    silence: dt.timedelta
+    repeat: dt.timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,6 +400,7 @@ class Estate:
     firewall: Firewall | None = None
     routing: Routing | None = None
     persons: tuple[Person, ...] = ()
+    paging: Paging | None = None
     fencing: Mapping[SiteName, SiteFencing] = field(default_factory=dict)
 
     @property

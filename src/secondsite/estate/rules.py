@@ -22,6 +22,7 @@ from .model import (
     Workload,
     Zone,
 )
+from .paging.rules import wrong_paging
 from .routing.rules import tunnel_links
 
 INJECTIONS = frozenset(
@@ -271,6 +272,16 @@ def _persons(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
             yield from _unknown("site", person.site, declared.sites, f"/persons/{person.name}/site")
 
 
+def _paging(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
+    if estate.paging is not None:
+        named = {"mail": estate.paging.mail, "webhook": estate.paging.webhook}
+        named |= {f"relays/{index}": name for index, name in enumerate(estate.paging.relays)}
+        for place, host in named.items():
+            yield from _unknown("host", host, declared.hosts, f"/paging/{place}")
+    for pointer, what, hint in wrong_paging(estate) if declared.groups is not None else ():
+        yield Contradiction(pointer=pointer, what=what, hint=hint)
+
+
 def _orders(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
     for index, order in enumerate(estate.standing_orders):
         yield from _unknown("site", order.origin, declared.sites, f"/standing_orders/{index}/origin")
@@ -471,6 +482,7 @@ RULES: tuple[Callable[[Estate, Declared], Iterator[Contradiction]], ...] = (
     _detection,
     _drills,
     _persons,
+    _paging,
     _orders,
     _fencing,
     _firewall,

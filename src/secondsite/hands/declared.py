@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..checks.freshness import KEPT_IN_REPOSITORIES, OLDEST, OLDEST_FULL, expected_jobs, wanted_snapshots
 from ..errors import ConfigError, Problem
-from ..estate.model import Estate, Service, SiteKind, Workload
+from ..estate.model import Estate, Paging, Service, SiteKind, Workload
 
 # Patroni's own port lies this far above its cluster's, unless `rest_port` is declared: 8008 beside 5432
 _REST_ABOVE = 8008 - 5432
@@ -29,6 +30,7 @@ def declared_variables(estate: Estate) -> Mapping[str, object]:
         "postgresql_clusters": clusters,
         "postgresql_home": str(workloads[0].members[workloads[0].home]) if workloads else "",
         **(_of_service(estate, estate.services[0]) if estate.services else {}),
+        **({"paging": _paging(estate, estate.paging)} if estate.paging is not None else {}),
     }
 
 
@@ -83,6 +85,30 @@ def _of_service(estate: Estate, service: Service) -> Mapping[str, object]:
             for one in estate.published
         ],
         "service_tenant": estate.drills.tenant if estate.drills is not None else "",
+    }
+
+
+def _paging(estate: Estate, paging: Paging) -> Mapping[str, object]:
+    """Return who is told of trouble and how, and the promised ages by which roles and checks judge alike."""
+    mailboxes = {person.name: person.mail for person in estate.persons}
+    producers = [host.name for host in estate.hosts.values() if "producer" in host.groups]
+    return {
+        "persons": [mailboxes[name] for name in paging.on_call],
+        "mail": str(paging.mail),
+        "webhook": str(paging.webhook),
+        "relays": [str(name) for name in paging.relays],
+        "port": paging.port,
+        "seconds": {
+            "look": int(paging.look.total_seconds()),
+            "silence": int(paging.silence.total_seconds()),
+            "repeat": int(paging.repeat.total_seconds()),
+        },
+        "oldest": {job: int(age.total_seconds()) for job, age in {**OLDEST, "full": OLDEST_FULL}.items()},
+        "jobs": {
+            str(name): [job for job in expected_jobs(estate.hosts[name]) if job not in KEPT_IN_REPOSITORIES]
+            for name in producers
+        },
+        "wanted": [list(one) for one in wanted_snapshots(estate, producers)],
     }
 
 

@@ -20,6 +20,7 @@ FLOW_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 ,.:;'()/&+-]{0,99}$"
 PHONE_PATTERN = r"^[+0-9][0-9 ()/.-]{2,39}$"
 PERSON_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
 DIFFERENCE_PATTERN = r"^[a-z]+:[!-~]{1,200}$"
+MAIL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}@[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])$"
 AGENT_PATTERN = r"^fence_[a-z0-9_]{1,40}$"
 OUTLET_PATTERN = r"^[A-Za-z0-9._:/@+,-]{1,200}$"
 DURATION_HINT = "a number with its unit: 1500ms, 60s, 5m, 24h or 7d"
@@ -347,6 +348,28 @@ class PersonDocument(_Document):
         default=False,
         description="Whether this person may consent to what needs consent; the key that shows it is in `approvers`.",
     )
+    mail: Annotated[str, StringConstraints(pattern=MAIL_PATTERN)] | None = Field(
+        default=None, description="Where this person is told of trouble; whoever is on call needs one."
+    )
+
+
+class PagingDocument(_Document):
+    """Who is told of trouble, by which ways, and how soon."""
+
+    on_call: list[Annotated[str, StringConstraints(pattern=PERSON_PATTERN)]] = Field(
+        min_length=1, description="The persons who are told, each by every way."
+    )
+    mail: Name = Field(description="The host, of group `mailbox`, whose mail server keeps their mailboxes.")
+    webhook: Name = Field(description="The host, of group `receiver`, that receives what is sent by the webhook.")
+    relays: list[Name] = Field(
+        min_length=2,
+        description="Hosts, at two sites or more, that send on the pages of whoever can't reach a way, and that wait"
+        " for everybody's heartbeat. The first by name tells of a silence first.",
+    )
+    port: Port = Field(default=8444, description="Where relays, repositories and the webhook's receiver listen.")
+    look: Duration = Field(description="How long from one look at a host to the next: 5s to 1m.")
+    silence: Duration = Field(description="A host that is not heard for this long is in trouble: two looks or more.")
+    repeat: Duration = Field(description="After how long a person is told again of what goes on: 1m or more.")
 
 
 class EstateDocument(_Document):
@@ -381,6 +404,9 @@ class EstateDocument(_Document):
     persons: dict[Annotated[str, StringConstraints(pattern=PERSON_PATTERN)], PersonDocument] = Field(
         default_factory=dict,
         description="Whom to call, in this order, by the name that `approvers` knows; printed procedures list them.",
+    )
+    paging: PagingDocument | None = Field(
+        default=None, description="Who is told of trouble, where hosts of the group `watcher` look for it."
     )
     commitments: dict[Annotated[str, StringConstraints(pattern=r"^C[0-9]{2}$")], Text] = Field(
         default_factory=dict, description="Each commitment this estate keeps, by its id, and how."
