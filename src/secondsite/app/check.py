@@ -14,6 +14,7 @@ from ..checks.rules import CHECKS
 from ..checks.rules.differences import with_unused
 from ..checks.rules.flows import FLOWS
 from ..checks.rules.frame import concerned, judged
+from ..checks.rules.paging import TEST_PAGES
 from ..checks.rules.procedures import PROCEDURES
 from ..checks.rules.standby import NEWEST_RUN
 from ..errors import ConfigError, Unreachable, UsageError
@@ -22,6 +23,7 @@ from ..hands.secrets import ca_directory
 from ..hands.ssh import certificate_shown
 from ..probes.collecting import TRIES, Collector, notes
 from ..probes.flows.matrix import FlowMatrix, Order
+from ..probes.pages import TestPages
 from ..store.checks import KeptChecks
 from ..store.lock import CHECK_LOCK_NAME, RunLock
 from .lookout import Lookout, open_lookout
@@ -189,10 +191,16 @@ def _newest_run(lookout: Lookout | Bench) -> Section:
     return Section(value={"newest": max(runs, default=""), "copy": copy_name(lookout.estate)})
 
 
+def _test_pages(lookout: Lookout | Bench) -> Section:
+    """Have test pages sent, and see where they arrive."""
+    return TestPages(lookout.hands, lookout.estate).try_all(at=lookout.clock.now())
+
+
 # What the controller looks at by itself, by the name that checks give in `outside`, or with a `@` in `reads`.
 OUTSIDE: Mapping[str, Callable[[Lookout | Bench], Section]] = {
     "ssh": _ssh,
     PROCEDURES: _procedures,
+    TEST_PAGES: _test_pages,
     NEWEST_RUN: _newest_run,
 }
 
