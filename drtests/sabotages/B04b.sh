@@ -1,0 +1,7 @@
+# shellcheck shell=sh disable=SC2154
+inject() {
+    systemctl stop secondsite-watcher
+}
+revert() {
+    systemctl start secondsite-watcher
+}
