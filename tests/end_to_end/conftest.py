@@ -62,7 +62,8 @@ class Estate:
     def on(self, host: str, command: str) -> str:
         """Run a shell command as root on a host, by hand and behind the product's back."""
         config = self.state / "keys" / "ssh_config"
-        argv = ["ip", "netns", "exec", f"{INSTANCE}-control", "ssh", "-F", str(config), "--", host]
+        control = f"{self.environment['SECONDSITE_LAB']}-control"
+        argv = ["ip", "netns", "exec", control, "ssh", "-F", str(config), "--", host]
         done = subprocess.run(
             [*argv, f"sudo -n sh -c {_quoted(command)}"], capture_output=True, text=True, timeout=60, check=False
         )

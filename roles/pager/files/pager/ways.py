@@ -14,6 +14,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import format_datetime
 from datetime import datetime, timezone
 from typing import Any
@@ -23,6 +24,7 @@ from .settings import MAIL, WEBHOOK, Place, Settings
 TIMEOUT_S = 3.0
 RELAYED_S = 8.0  # a relay has itself to try
 LARGEST = 64 << 10
+WHOLE_LINES = SMTP.clone(max_line_length=500)  # what is told stands in the mail as it is
 TOLD = ("id", "kind", "host", "key", "text", "since", "at")
 _WORDS = {"trouble": "", "still": "still: ", "clear": "all clear: ", "test": "test: "}
 
@@ -149,7 +151,7 @@ def recipients(settings: Settings, page: Mapping[str, Any]) -> list[str]:
 
 def message(settings: Settings, page: Mapping[str, Any]) -> bytes:
     """Return a page as mail; sent twice it has the same Message-ID."""
-    mail = EmailMessage()
+    mail = EmailMessage(policy=WHOLE_LINES)
     mail["From"] = settings.sender
     mail["To"] = ", ".join(recipients(settings, page))
     words = f"{_WORDS[page['kind']]}{page['host']}: {page['text']}"
