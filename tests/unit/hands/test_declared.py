@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from secondsite.checks.freshness import OLDEST, OLDEST_FULL
 from secondsite.errors import ConfigError
 from secondsite.estate.load import load_estate
 from secondsite.hands.declared import declared_variables
@@ -49,3 +50,18 @@ def test_no_roles_variable_names_an_estates_host_site_or_domain() -> None:
 def test_an_estate_whose_manager_is_not_declared_is_refused() -> None:
     with pytest.raises(ConfigError, match="who manages the hosts"):
         declared_variables(replace(HARBOUR, firewall=None))
+
+
+def test_who_pages_a_person_judges_by_the_ages_that_the_check_judges_by() -> None:
+    paging = declared_variables(load_estate(ROOT / "inventories" / "lab"))["paging"]
+
+    assert isinstance(paging, dict)
+    ages = {**OLDEST, "full": OLDEST_FULL}
+    assert paging["oldest"] == {job: age.total_seconds() for job, age in ages.items()}
+    assert paging["persons"] == ["lab-deputy-1@oncall.secondsite.test", "lab-approver-1@oncall.secondsite.test"]
+    assert paging["jobs"]["ops-dc1"] == ["files", "names"]
+    assert ["databases", "billing"] in paging["wanted"]
+
+
+def test_an_estate_without_paging_tells_its_roles_nothing_of_it() -> None:
+    assert "paging" not in declared_variables(HARBOUR)

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import disk, spool, ways
+from . import disk, rules, spool, ways
 from .heard import Heard
-from .settings import IDENTIFIER, WAYS, Settings
+from .settings import WAYS, Settings
 
 IDLE_S = 45.0  # heartbeats come more often by the same connection
 MOST_AT_ONCE = 128
@@ -145,14 +145,14 @@ class Visit(http.server.BaseHTTPRequestHandler):
         return {"heard": who}
 
     def _page(self, _: str, page: dict[str, Any]) -> Mapping[str, Any]:
-        page = checked(page)
+        page = page_in(page)
         disk.place(self.server.received / f"{page['id']}.json", page, durable=True)
         spool.forget(sorted(self.server.received.glob("[!.]*.json")), keep=RECEIVED_KEPT)
         return {"kept": hashlib.sha256(json.dumps(page, sort_keys=True).encode()).hexdigest()}
 
     def _relay(self, way: str, page: dict[str, Any]) -> Mapping[str, Any]:
         try:
-            ways.send(self.server.settings, way, checked(page))
+            ways.send(self.server.settings, way, page_in(page))
         except (ways.NotTaken, OSError, smtplib.SMTPException, http.client.HTTPException) as error:
             raise Refused(502, f"{way}: {error}") from error
         return {"taken": way}
@@ -173,18 +173,13 @@ class Visit(http.server.BaseHTTPRequestHandler):
         """Leave the journal to what matters."""
 
 
-def checked(page: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a page and nothing besides.
+def page_in(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the page that was brought.
 
     Raises:
         Refused: it is none.
     """
     try:
-        told = ways.told(page)
-        words = all(isinstance(told[name], str) and len(told[name]) <= 2000 for name in ("host", "key", "text"))
-        numbers = all(isinstance(told[name], (int, float)) for name in ("since", "at"))
-        if told["kind"] in ("trouble", "still", "clear", "test") and IDENTIFIER.fullmatch(told["id"]) and words and numbers:
-            return told
-    except (KeyError, TypeError):
-        pass
-    raise Refused(400, "that is no page")
+        return rules.checked(document)
+    except ValueError as error:
+        raise Refused(400, str(error)) from error

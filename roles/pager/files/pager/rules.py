@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .settings import IDENTIFIER
+
 CLEAR_AFTER_S = 25.0  # longer than two looks: what comes and goes is one trouble
 NEVER_FOR_S = 900.0
 AHEAD_S = 120.0
@@ -17,6 +19,9 @@ FREE_PERCENT = 5.0
 TURN_S = 10.0
 HEARS_NOBODY = "hears-nobody"
 SILENT = "silent:"
+TOLD = ("id", "kind", "host", "key", "text", "since", "at")
+KINDS = frozenset({"trouble", "still", "clear", "test"})
+LONGEST_WORDS = 2000
 SEGMENT = re.compile(r"[0-9A-F]{24}")
 _SEGMENTS_A_LOG = 256  # of 16 MiB
 
@@ -49,6 +54,22 @@ def page_of(kind: str, host: str, key: str, text: str, *, since: float, at: floa
     """Return a page with a name that no other one has."""
     digest = hashlib.sha256(f"{host} {key} {kind} {at:.6f}".encode()).hexdigest()[:12]
     return Page(id=f"{int(at)}-{host}-{digest}", kind=kind, host=host, key=key, text=text, since=since, at=at)
+
+
+def checked(page: Any) -> dict[str, Any]:
+    """Return of a page what a person is told, and nothing besides.
+
+    Raises:
+        ValueError: that is no page.
+    """
+    if not isinstance(page, Mapping) or not page.keys() >= set(TOLD):
+        raise ValueError("that is no page")
+    told = {name: page[name] for name in TOLD}
+    words = all(isinstance(told[name], str) and len(told[name]) <= LONGEST_WORDS for name in TOLD[:5])
+    numbers = all(isinstance(told[name], (int, float)) for name in TOLD[5:])
+    if not (words and numbers and told["kind"] in KINDS and IDENTIFIER.fullmatch(told["id"])):
+        raise ValueError("that is no page")
+    return told
 
 
 def folded(

@@ -74,8 +74,17 @@ class Teller:
             say(f"{page.kind}: {page.text} ({page.id})")
             self.spool.put(page)
         if pages or after.keys() != self.opened.keys():
-            disk.place(self.state / "open.json", {key: asdict(one) for key, one in after.items()}, durable=True)
+            open_now = {key: asdict(one) for key, one in after.items()}
+            self.write("what is open", lambda: disk.place(self.state / "open.json", open_now, durable=True))
         self.opened = after
+
+    def write(self, what: str, work: Callable[[], None]) -> None:
+        """Write something down; a disk that takes nothing more keeps nobody from being told."""
+        try:
+            work()
+            self.failing.pop(f"writing {what}", None)
+        except OSError as error:
+            self.failing[f"writing {what}"] = str(error)
 
     def take_asked(self) -> None:
         """Send a test page for each that was asked for."""
@@ -123,15 +132,23 @@ class Teller:
         while True:
             due.wait(self.settings.look_s)
             due.clear()
-            try:
-                line = line or ways.Line(place, self.settings.tls)
-                line.ask("/heartbeat", self.heartbeat())
-                self.failing.pop(f"heartbeat to {place.name}", None)
-            except (ways.NotTaken, OSError, http.client.HTTPException, ValueError) as error:
-                self.failing[f"heartbeat to {place.name}"] = f"{type(error).__name__}: {error}"[:200]
-                if line is not None:
-                    line.close()
-                line = None
+            was_kept = line is not None
+            line = self.beat(place, line)
+            if line is None and was_kept:  # the other one was begun again meanwhile
+                line = self.beat(place, None)
+
+    def beat(self, place: Place, line: ways.Line | None) -> ways.Line | None:
+        """Send one heartbeat; return the connection where it can be used again."""
+        try:
+            line = line or ways.Line(place, self.settings.tls)
+            line.ask("/heartbeat", self.heartbeat())
+        except (ways.NotTaken, OSError, http.client.HTTPException, ValueError) as error:
+            self.failing[f"heartbeat to {place.name}"] = f"{type(error).__name__}: {error}"[:200]
+            if line is not None:
+                line.close()
+            return None
+        self.failing.pop(f"heartbeat to {place.name}", None)
+        return line
 
     def heartbeat(self) -> dict[str, Any]:
         """Return what others are told."""
@@ -149,7 +166,7 @@ class Teller:
                 due.set()
         self.take_asked()
         self.fold()
-        self.heard.save()
+        self.write("what was heard", self.heard.save)
 
     def tell_state(self) -> None:
         """Leave for the check what is going on here."""

@@ -19,13 +19,13 @@ from email.utils import format_datetime
 from datetime import datetime, timezone
 from typing import Any
 
+from .rules import checked
 from .settings import MAIL, WEBHOOK, Place, Settings
 
 TIMEOUT_S = 3.0
 RELAYED_S = 8.0  # a relay has itself to try
 LARGEST = 64 << 10
 WHOLE_LINES = SMTP.clone(max_line_length=500)  # what is told stands in the mail as it is
-TOLD = ("id", "kind", "host", "key", "text", "since", "at")
 _WORDS = {"trouble": "", "still": "still: ", "clear": "all clear: ", "test": "test: "}
 
 
@@ -72,11 +72,6 @@ class Line(http.client.HTTPSConnection):
         return body
 
 
-def told(page: Mapping[str, Any]) -> dict[str, Any]:
-    """Return of a page what a person is told."""
-    return {name: page[name] for name in TOLD}
-
-
 def deliver(settings: Settings, way: str, page: Mapping[str, Any]) -> str:
     """Have a way take a page, from here or else through a relay; return through whom.
 
@@ -108,7 +103,7 @@ def send(settings: Settings, way: str, page: Mapping[str, Any]) -> None:
 def _through(relay: Place, settings: Settings, way: str, page: Mapping[str, Any]) -> None:
     line = Line(relay, settings.tls, timeout=RELAYED_S)
     try:
-        line.ask(f"/relay/{way}", told(page))
+        line.ask(f"/relay/{way}", checked(page))
     finally:
         line.close()
 
@@ -116,10 +111,10 @@ def _through(relay: Place, settings: Settings, way: str, page: Mapping[str, Any]
 def _webhook(settings: Settings, page: Mapping[str, Any]) -> None:
     line = Line(settings.ways[WEBHOOK], settings.tls)
     try:
-        answer = line.ask("/page", told(page))
+        answer = line.ask("/page", checked(page))
     finally:
         line.close()
-    expected = hashlib.sha256(json.dumps(told(page), sort_keys=True).encode()).hexdigest()
+    expected = hashlib.sha256(json.dumps(checked(page), sort_keys=True).encode()).hexdigest()
     try:
         kept = json.loads(answer)["kept"]
     except (ValueError, KeyError, TypeError) as error:
