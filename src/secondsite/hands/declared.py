@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..checks.freshness import KEPT_IN_REPOSITORIES, OLDEST, OLDEST_FULL, expected_jobs, wanted_snapshots
+from ..checks.freshness import OLDEST, OLDEST_FULL, UNITS, expected_jobs, wanted_snapshots
 from ..errors import ConfigError, Problem
 from ..estate.model import Estate, Paging, Service, SiteKind, Workload
 
@@ -105,7 +105,7 @@ def _paging(estate: Estate, paging: Paging) -> Mapping[str, object]:
         },
         "oldest": {job: int(age.total_seconds()) for job, age in {**OLDEST, "full": OLDEST_FULL}.items()},
         "jobs": {
-            str(name): [job for job in expected_jobs(estate.hosts[name]) if job not in KEPT_IN_REPOSITORIES]
+            str(name): [job for job in expected_jobs(estate.hosts[name]) if job not in UNITS]
             for name in producers
         },
         "wanted": [list(one) for one in wanted_snapshots(estate, producers)],

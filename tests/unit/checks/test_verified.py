@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 from tests.unit.checks.estates import BY_ID
 
+from secondsite.checks.freshness import expected_jobs
 from secondsite.checks.model import Result, Section, State, World
 from secondsite.checks.rules.frame import judged
-from secondsite.checks.freshness import expected_jobs
 from secondsite.checks.rules.verified import rota_trouble, trouble
 from secondsite.estate.load import load_estate
 from secondsite.estate.model import Host, HostName

@@ -14,4 +14,5 @@ if __name__ == "__main__":
     os.umask(0o027)
     if sys.argv[1:] not in ([name] for name in PROCESSES):
         sys.exit(f"one of: {', '.join(PROCESSES)}")
-    importlib.import_module(f".{sys.argv[1]}", __package__).main(load())  # neither carries what only the other one needs
+    # neither carries what only the other one needs
+    importlib.import_module(f".{sys.argv[1]}", __package__).main(load())

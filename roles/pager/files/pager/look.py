@@ -40,7 +40,9 @@ def run(*words: str) -> str:
         OSError: it could not be run, or ended with another exit code than 0.
     """
     try:
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LONGEST_S, check=False)
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LONGEST_S, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise OSError(f"{words[0]} gave no answer in {LONGEST_S:g} s") from error
     if done.returncode != 0:

@@ -60,9 +60,7 @@ class Teller:
             relays = sorted(one.name for one in self.settings.relays)
             turn = relays.index(self.settings.host) if self.settings.host in relays else 0
             ages, told_by = self.heard.ages(self.settings.awaits), self.heard.paged()
-            found |= rules.silences(
-                ages, told_by, own=list(self.opened), turn=turn, silence_s=self.settings.silence_s
-            )
+            found |= rules.silences(ages, told_by, own=list(self.opened), turn=turn, silence_s=self.settings.silence_s)
         return found
 
     def fold(self) -> None:
@@ -91,7 +89,9 @@ class Teller:
         for path in (self.run / "asked").glob("[!.]*"):
             path.unlink()
             if IDENTIFIER.fullmatch(path.name):
-                page = rules.page_of("test", self.settings.host, "test", "this is a test", since=time.time(), at=time.time())
+                page = rules.page_of(
+                    "test", self.settings.host, "test", "this is a test", since=time.time(), at=time.time()
+                )
                 self.spool.put(replace(page, id=path.name))
 
     # Sending
@@ -152,7 +152,9 @@ class Teller:
 
     def heartbeat(self) -> dict[str, Any]:
         """Return what others are told."""
-        paged = [key for key, one in self.opened.items() if key.startswith(rules.SILENT) and self.spool.was_told(one.page)]
+        paged = [
+            key for key, one in self.opened.items() if key.startswith(rules.SILENT) and self.spool.was_told(one.page)
+        ]
         return {"claims": self.look.get("claims"), "paged": paged}
 
     # All of it

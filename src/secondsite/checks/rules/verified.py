@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...estate.model import Host, HostName
+from ..freshness import expected_jobs
 from ..model import Facts, Finding, World
 from .frame import bad, estate_check, good, unclear
-from ..freshness import expected_jobs
 
 _ALL = "producer repository"
 _DAY = dt.timedelta(days=1)
