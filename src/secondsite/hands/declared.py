@@ -105,8 +105,7 @@ def _paging(estate: Estate, paging: Paging) -> Mapping[str, object]:
         },
         "oldest": {job: int(age.total_seconds()) for job, age in {**OLDEST, "full": OLDEST_FULL}.items()},
         "jobs": {
-            str(name): [job for job in expected_jobs(estate.hosts[name]) if job not in UNITS]
-            for name in producers
+            str(name): [job for job in expected_jobs(estate.hosts[name]) if job not in UNITS] for name in producers
         },
         "wanted": [list(one) for one in wanted_snapshots(estate, producers)],
     }
