@@ -32,4 +32,7 @@ def left_after(estate: Estate, lost: SiteName, *, home: SiteName) -> Estate:
     quorum = estate.quorum
     if quorum is not None:
         quorum = replace(quorum, members=tuple(voter for voter in quorum.members if voter in hosts))
-    return replace(estate, hosts=hosts, workloads=workloads, services=services, quorum=quorum)
+    paging = estate.paging
+    if paging is not None:
+        paging = replace(paging, relays=tuple(relay for relay in paging.relays if relay in hosts))
+    return replace(estate, hosts=hosts, workloads=workloads, services=services, quorum=quorum, paging=paging)
