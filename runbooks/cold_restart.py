@@ -13,11 +13,13 @@ from secondsite.plan import (
     call,
     customers_of,
     declare_lost,
+    escrow_hosts,
     fence,
     fencing_confirmed,
     first_backups,
     first_contact,
     gate,
+    hand_over_escrow,
     hand_over_keys,
     journey_by_hand,
     keeping_hosts,
@@ -209,7 +211,9 @@ def _converge_all(estate: Estate, plan: PlanBuilder) -> None:
         expected=seconds(40),
         by_hand=f"ansible-playbook with an inventory that lacks {plan.origin}: {PLAYBOOK}",
     )
-    hand_over_keys(plan, after=("open-hosts",))
+    hand_over_keys(plan, after=("open-hosts",), lost=str(plan.origin))
+    if keepers := escrow_hosts(estate, but=str(plan.origin)):
+        hand_over_escrow(plan, keepers, after=("hand-over-keys",))
 
 
 def _promote(estate: Estate, plan: PlanBuilder, workload: Workload) -> None:

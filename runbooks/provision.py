@@ -9,12 +9,15 @@ from secondsite.plan import (
     SiteKind,
     ask_keepers,
     call,
+    escrow_hosts,
     first_backups,
     first_contact,
     first_verifications,
+    hand_over_escrow,
     hand_over_keys,
     keeping_hosts,
     note_machines,
+    open_escrow,
     result_of,
     runbook,
     seconds,
@@ -64,7 +67,11 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
         by_hand="Print failover and failback in both directions (secondsite plan RUNBOOK --from SITE --to SITE"
         " --format html) and put them into /srv/runbooks on these hosts.",
     )
-    made = ("note-machines", "hand-over-keys", "keep-procedures")
+    made = ["note-machines", "hand-over-keys", "keep-procedures"]
+    if keepers := escrow_hosts(estate):
+        hand_over_escrow(plan, keepers, after=("hand-over-keys",))
+        open_escrow(plan, keepers, after=("hand-over-escrow",))
+        made.append("open-escrow")
     keeping = keeping_hosts(estate)
     if keeping:
         first_backups(plan, keeping, after=made)  # hosts that make backups have no time to answer at once

@@ -33,14 +33,16 @@ from ..store.runs import Crew, RunStore
 from ..workloads import actions as workload_actions
 from ..workloads.lease_end import LeaseEnd
 from ..workloads.ports import WorkloadAdapter
-from . import procedures
+from . import escrow_steps, procedures
 from .fences import fence_registry
 from .lookout import Lookout, open_lookout, targets_of
-from .places import PROJECT, lab_of, login, state_path
+from .places import PROJECT, holders_keys, lab_holders, lab_of, login, state_path
 from .power import outlet_fence
 from .provision import Keys, bootstrap_of, provisioning_registry
 from .rehearsals import was_rehearsed
 from .workloads import adapters_of
+
+PERSONS = "approvers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,7 @@ def approvers_of(estate: Estate) -> SshApprovers:
     """Return who may consent: the persons named in ``approvers`` beside the estate's files, on a lab the lab's own."""
     if lab_of(estate) is None:
         return SshApprovers(allowed=Path(estate.directory) / "approvers")
-    folder = lab_persons(estate)
+    folder = state_path(estate) / PERSONS
     make_lab_persons(folder)
     return SshApprovers(allowed=folder / "allowed_signers")
 
@@ -126,8 +128,12 @@ def signed_runbooks(estate: Estate) -> SshAuthors:
 
 
 def lab_persons(estate: Estate) -> Path:
-    """Return the folder with the keys of a lab's persons."""
-    return state_path(estate) / "approvers"
+    """Return the folder with the keys of a lab's persons.
+
+    A lab's first controller keeps them in its state, and no copy of it has them: whoever goes on from a copy says where
+    the lab's persons have their keys, in SECONDSITE_LAB_PERSONS.
+    """
+    return Path(os.environ.get("SECONDSITE_LAB_PERSONS", state_path(estate) / PERSONS))
 
 
 def ssh_agent() -> str:
@@ -191,6 +197,14 @@ def _furnished(lookout: Lookout, runner: SshHands, *, by: str) -> Bench:
         FirstBackups(hands=hands).registry(),
         restoring.Steps(hands=hands).registry(),
         keepers.Steps(estate=estate, hands=hands, authorities=authorities, now=clock.now).registry(),
+        escrow_steps.Steps(
+            estate=estate,
+            hands=hands,
+            safe=safe,
+            state=state,
+            clock=clock,
+            keys=holders_keys() or tuple(lab_holders(estate).values()),
+        ).registry(),
         provisioning_registry(
             estate,
             project=PROJECT,

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from ..checks.model import Check, Result, Section, State, World
 from ..checks.rules import CHECKS
 from ..checks.rules.differences import with_unused
+from ..checks.rules.escrow import ESCROW
 from ..checks.rules.flows import FLOWS
 from ..checks.rules.frame import concerned, judged
 from ..checks.rules.paging import TEST_PAGES
 from ..checks.rules.procedures import PROCEDURES
 from ..checks.rules.standby import NEWEST_RUN
-from ..errors import ConfigError, Unreachable, UsageError
+from ..errors import ConfigError, SecondsiteError, Unreachable, UsageError
 from ..estate.model import Estate, Host, HostName
 from ..hands.secrets import ca_directory
 from ..hands.ssh import certificate_shown
@@ -191,6 +192,19 @@ def _newest_run(lookout: Lookout | Bench) -> Section:
     return Section(value={"newest": max(runs, default=""), "copy": copy_name(lookout.estate)})
 
 
+def _escrow(lookout: Lookout | Bench) -> Section:
+    """Tell what hosts that keep packages of escrow must have."""
+    from .escrow import expected_of_hosts  # noqa: PLC0415  as above
+    from .escrow_steps import folder_name  # noqa: PLC0415
+    from .standby import copy_name  # noqa: PLC0415
+
+    try:
+        expected = expected_of_hosts(lookout.estate, lookout.safe, lookout.state)
+    except SecondsiteError as error:
+        return Section(trouble=error.what)
+    return Section(value={**expected, "folder": folder_name(lookout.estate), "copy": copy_name(lookout.estate)})
+
+
 def _test_pages(lookout: Lookout | Bench) -> Section:
     """Have test pages sent, and see where they arrive."""
     return TestPages(lookout.hands, lookout.estate).try_all(at=lookout.clock.now())
@@ -202,6 +216,7 @@ OUTSIDE: Mapping[str, Callable[[Lookout | Bench], Section]] = {
     PROCEDURES: _procedures,
     TEST_PAGES: _test_pages,
     NEWEST_RUN: _newest_run,
+    ESCROW: _escrow,
 }
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import UsageError
 from ..estate.load import load_estate
 from ..estate.model import Estate
-from ..hands.age import Safe, own_safe
+from ..hands.age import Safe
+from ..hands.escrow import FOLDER, LAB_HOLDERS, lab_keys, open_packages, own_safe
 from ..lab.model import LabSettings
+from ..store.standby import SECRETS
 
 PROJECT = Path(__file__).resolve().parents[3]
 RUNBOOKS = PROJECT / "runbooks"
@@ -67,15 +70,28 @@ def lab_of(estate: Estate) -> LabSettings | None:
 
 def safe_of(estate: Estate) -> Safe:
     """Return where the estate's secrets are sealed: a lab's own in its state, others beside the estate's files."""
-    state = state_of(estate)
+    state, keys = state_of(estate), holders_keys()
     if lab_of(estate) is not None:
-        return own_safe(state / "secrets")
-    escrow = os.environ.get("SECONDSITE_ESCROW")
+        holders = estate.escrow.holders if estate.escrow is not None else LAB_HOLDERS
+        return own_safe(state / SECRETS, estate=estate.name, holders=holders, keys=keys)
+    directory = Path(estate.directory) / SECRETS
+    packages = Path(os.environ.get("SECONDSITE_ESCROW", directory / FOLDER))
     return Safe(
-        directory=Path(estate.directory) / "secrets",
+        directory=directory,
         identity=Path(os.environ.get("SECONDSITE_IDENTITY", state / "identity")),
-        escrow=Path(escrow) if escrow else None,
+        escrow=(lambda: open_packages(packages, keys).identity) if keys else None,
     )
+
+
+def holders_keys() -> list[Path]:
+    """Return the key files of holders of escrow who came, as SECONDSITE_HOLDERS names them."""
+    return [Path(word) for word in os.environ.get("SECONDSITE_HOLDERS", "").split(os.pathsep) if word]
+
+
+def lab_holders(estate: Estate) -> Mapping[str, Path]:
+    """Return the keys of a lab's holders of escrow, by name; none where the lab began from a copy."""
+    held = lab_keys(safe_of(estate).directory)
+    return {name: key for name, key in held.items() if estate.escrow is None or name in estate.escrow.holders}
 
 
 def login() -> str:

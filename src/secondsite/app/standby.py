@@ -14,6 +14,7 @@ from ..run.model import RunState, Transition
 from ..run.ports import Hands
 from ..store.runs import RunStore
 from ..store.standby import pack
+from .places import safe_of
 
 GROUP = "standby"
 PLACE = "/var/lib/secondsite-standby"
@@ -89,7 +90,7 @@ class Standby:
 
     def _send(self, host: str) -> None:
         try:
-            copy = base64.b64encode(packed(self.store)).decode("ascii")
+            copy = base64.b64encode(packed(self.store, self.estate)).decode("ascii")
             argv = ["sudo", "-n", "--", "/bin/sh", "-c", _KEEP, "sh", PLACE, copy_name(self.estate)]
             self.hands.run(host, argv, stdin=copy, timeout=_TIMEOUT)
         except SecondsiteError as error:
@@ -104,7 +105,8 @@ class Standby:
             self._failing.pop(host, None)
 
 
-def packed(store: RunStore) -> bytes:
-    """Return a copy of the state as it is now."""
+def packed(store: RunStore, estate: Estate) -> bytes:
+    """Return a copy of the state as it is now, with all that is sealed for the estate."""
     going = {RunState.OPEN, RunState.INTERRUPTED}
-    return pack(store.state, open_runs={one.folder.id for one in store.summaries() if one.state in going})
+    open_runs = {one.folder.id for one in store.summaries() if one.state in going}
+    return pack(store.state, open_runs=open_runs, secrets=safe_of(estate).directory)

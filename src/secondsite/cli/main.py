@@ -27,6 +27,7 @@ COMMANDS = {
     "runs": ("runs", "List, show, resume and abort runs, and stop everything."),
     "takeover": ("takeover", "Go on where another controller was lost with its site."),
     "recover": ("takeover", "Lay out what the vault kept of a controller that is gone."),
+    "escrow": ("escrow", "Seal escrow to its holders, and see that two of them open it."),
     "approve": ("runs", "Give consent to a step that waits for it."),
     "check": ("check", "Check that both datacenters are alike and ready."),
     "doctor": ("doctor", "Name what is missing here and on the hosts, and how to mend it."),

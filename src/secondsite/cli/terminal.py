@@ -32,6 +32,18 @@ def estate_option(command: Command) -> Command:
     )(command)
 
 
+def holder_option(command: Command) -> Command:
+    """Add ``--holder FILE`` (or ``SECONDSITE_HOLDERS``), which arrives as ``holder: tuple[Path, ...]``."""
+    return click.option(
+        "--holder",
+        envvar="SECONDSITE_HOLDERS",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        multiple=True,
+        help="The key file of a holder of escrow; two come together. SECONDSITE_HOLDERS separates them by a colon.",
+    )(command)
+
+
 def json_option(command: Command) -> Command:
     """Add ``--json`` (or ``SECONDSITE_JSON``), which arrives as ``as_json: bool``."""
     return click.option(

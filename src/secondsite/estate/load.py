@@ -24,6 +24,7 @@ from .model import (
     Difference,
     DrillTerms,
     DrillWindow,
+    Escrow,
     Estate,
     FencingKind,
     Host,
@@ -266,6 +267,7 @@ def _estate(directory: Path, parsed: EstateDocument, hosts: Mapping[HostName, Ho
         standing_orders=_standing_orders(parsed),
         persons=_persons(parsed),
         paging=_paging(parsed),
+        escrow=_escrow(parsed),
         differences=tuple(Difference(what=one.what, why=one.why, until=one.until) for one in parsed.differences),
         firewall=firewall_of(parsed.firewall),
         routing=_routing(parsed.routing),
@@ -389,3 +391,8 @@ def _paging(parsed: EstateDocument) -> Paging | None:
         silence=given.silence,
         repeat=given.repeat,
     )
+
+
+def _escrow(parsed: EstateDocument) -> Escrow | None:
+    given = parsed.escrow
+    return None if given is None else Escrow(holders=tuple(given.holders), opened_every=given.opened_every)

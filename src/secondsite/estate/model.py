@@ -373,6 +373,17 @@ class Paging:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Escrow:
+    """Who holds a key to escrow. Any two of them open it together, and nobody alone.
+
+    Escrow that was not opened for longer than ``opened_every`` counts as not tried.
+    """
+
+    holders: tuple[str, ...]
+    opened_every: dt.timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estate:
     """All sites, hosts, links and workloads of one organisation.
 
@@ -401,6 +412,7 @@ class Estate:
     routing: Routing | None = None
     persons: tuple[Person, ...] = ()
     paging: Paging | None = None
+    escrow: Escrow | None = None
     fencing: Mapping[SiteName, SiteFencing] = field(default_factory=dict)
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TypeVar
 
+from .escrow.rules import wrong_escrow
 from .model import (
     CONTROL,
     Estate,
@@ -282,6 +283,11 @@ def _paging(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
         yield Contradiction(pointer=pointer, what=what, hint=hint)
 
 
+def _escrow(estate: Estate, _: Declared) -> Iterator[Contradiction]:
+    for pointer, what, hint in wrong_escrow(estate):
+        yield Contradiction(pointer=pointer, what=what, hint=hint)
+
+
 def _orders(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
     for index, order in enumerate(estate.standing_orders):
         yield from _unknown("site", order.origin, declared.sites, f"/standing_orders/{index}/origin")
@@ -483,6 +489,7 @@ RULES: tuple[Callable[[Estate, Declared], Iterator[Contradiction]], ...] = (
     _drills,
     _persons,
     _paging,
+    _escrow,
     _orders,
     _fencing,
     _firewall,

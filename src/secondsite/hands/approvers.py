@@ -111,15 +111,16 @@ def sign_answer(answer: Answer, *, key: Path, agent: str = "") -> Answer:
 def make_lab_persons(folder: Path) -> None:
     """Make a key for each of the lab's persons and the file that names them, where they are not there yet.
 
-    A file from before there were an author and an assessor gets their two lines; what stands in it stays.
+    A file from before there were an author and an assessor gets their two lines; what stands in it stays. Where all are
+    named no key is made: a person's key that is not here is with that person.
     """
+    allowed = folder / "allowed_signers"
+    if allowed.is_file() and _ROLES in allowed.read_text().splitlines():
+        return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in (*LAB_PERSONS, *_OTHERS):
         make_key(folder / name, comment=name)
-    allowed = folder / "allowed_signers"
     kept = allowed.read_text() if allowed.is_file() else "".join(_line(folder, name) for name in LAB_PERSONS)
-    if _ROLES in kept.splitlines():
-        return
     partial = folder / ".allowed_signers"
     partial.write_text(f"{kept.rstrip()}\n{_ROLES}\n" + "".join(_line(folder, name) for name in _OTHERS))
     partial.replace(allowed)

@@ -20,7 +20,13 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import NameOID
 
 from ..errors import ConfigError, Problem, UsageError
@@ -113,13 +119,17 @@ class Authorities:
     def carried(self) -> Mapping[str, str]:
         """Return by name the private keys that still have to reach their sites."""
         held = [authority for site in self._sites for authority in self.believed(site)]
-        return {one.name: self._safe.open(_sealed(one)).decode() for one in held if self._safe.can_open(_sealed(one))}
+        return {
+            one.name: self._safe.open(sealed_name(one)).decode()
+            for one in held
+            if self._safe.can_open(sealed_name(one))
+        }
 
     def hand_over(self, authority: Authority) -> bool:
         """Seal a key for escrow alone: its site holds it. Return whether it was open here until now."""
-        if not self._safe.can_open(_sealed(authority)):
+        if not self._safe.can_open(sealed_name(authority)):
             return False
-        self._safe.seal(_sealed(authority), self._safe.open(_sealed(authority)), for_escrow_alone=True)
+        self._safe.seal(sealed_name(authority), self._safe.open(sealed_name(authority)), for_escrow_alone=True)
         return True
 
     def recall(self, authority: Authority) -> None:
@@ -128,7 +138,7 @@ class Authorities:
         Raises:
             UsageError: escrow's identity is not at hand.
         """
-        self._safe.seal(_sealed(authority), self._safe.recover(_sealed(authority)))
+        self._safe.seal(sealed_name(authority), self._safe.recover(sealed_name(authority)))
 
     def begin(self, site: str, *, now: dt.datetime) -> bool:
         """Make the site's next authority, to be believed and not yet used. Return whether it was made now."""
@@ -162,7 +172,7 @@ class Authorities:
         text = certificate.public_bytes(Encoding.PEM).decode("ascii")
         secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         self._safe.prepare()
-        self._safe.seal(_sealed(_authority(certificate, site=site)), secret)
+        self._safe.seal(sealed_name(_authority(certificate, site=site)), secret)
         write_private(path, text.encode())
 
     def _seal_open_key(self, site: str) -> None:
@@ -170,14 +180,15 @@ class Authorities:
         key = self._directory / f"{site}.key"
         if key.exists():
             self._safe.prepare()
-            self._safe.seal(_sealed(self.signing(site)), key.read_bytes())
+            self._safe.seal(sealed_name(self.signing(site)), key.read_bytes())
             key.unlink()
 
     def _path(self, site: str, which: str = "") -> Path:
         return self._directory / (f"{site}.{which}.crt" if which else f"{site}.crt")
 
 
-def _sealed(authority: Authority) -> str:
+def sealed_name(authority: Authority) -> str:
+    """Return the name under which an authority's key is sealed."""
     return f"tls-{authority.name}"
 
 
@@ -207,6 +218,28 @@ def _self_signed(key: ec.EllipticCurvePrivateKey, *, site: str, now: dt.datetime
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
+
+
+def authority_in(certificate: bytes, *, site: str) -> Authority:
+    """Return the authority that a certificate in PEM is of.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    return _authority(x509.load_pem_x509_certificate(certificate), site=site)
+
+
+def public_of(key: bytes) -> str:
+    """Return the public half of a private key in PEM.
+
+    Raises:
+        ValueError: it holds none, or one that is sealed again.
+    """
+    try:
+        loaded = load_pem_private_key(key, password=None)
+    except TypeError as error:
+        raise ValueError("the key is sealed with a password") from error
+    return loaded.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
 
 def _read(path: Path, *, site: str) -> Authority:

@@ -91,10 +91,15 @@ class Steps:
         return Outcome(changed=bool(made), detail={"made": list(made)})
 
     def _ask_keepers(self, arguments: Json, _context: StepContext) -> Outcome:
-        """See who holds which key; what a keeper holds is no longer open here, what it lacks is carried there."""
-        handed: list[str] = []
+        """See who holds which key; what a keeper holds is no longer open here, what it lacks is carried there.
+
+        A site that is ``lost`` is not asked, and nothing is signed for it from here: its keys are closed.
+        """
+        lost = str(arguments.get("lost", ""))
+        held_back = [one for one in self.authorities.believed(lost) if self.authorities.hand_over(one)] if lost else []
+        handed = [one.name for one in held_back]
         missing: list[str] = []
-        for site in certified_sites(self.estate):
+        for site in (one for one in certified_sites(self.estate) if one != lost):
             keeper = keeper_of(list(self.estate.hosts.values()), site)
             for one in self.authorities.believed(site):
                 held = self._holds(keeper, one)

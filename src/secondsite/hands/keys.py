@@ -42,7 +42,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ..errors import ActionError, ConfigError, Effect, Problem, UsageError
 from ..estate.model import Host
-from .age import Safe, own_safe
+from .age import Safe
+from .escrow import own_safe
 from .pins import KEY_TYPE, read_pins, require_pinned
 from .processes import plain, run_process
 
@@ -124,7 +125,7 @@ class Trust:
         Hosts refuse the old keys as soon as they know (role access). A crash in between revokes a key that is still
         here, so calling it again goes on.
         """
-        gone = [_public_line(self.identity(site, user).with_name(f"{site}.pub")) for user in (USER, RUNNER)]
+        gone = [public_line_of(self.identity(site, user).with_name(f"{site}.pub")) for user in (USER, RUNNER)]
         known = self.revoked()
         _write(self._directory / "revoked", "".join(f"{line}\n" for line in dict.fromkeys([*known, *gone])))
         for user in (USER, RUNNER):
@@ -135,7 +136,7 @@ class Trust:
 
     def authority(self, site: str) -> str:
         """Return the public line of one site's authority."""
-        return _public_line(self._directory / "ca" / f"{site}.pub")
+        return public_line_of(self._directory / "ca" / f"{site}.pub")
 
     def prepare(self, *, now: dt.datetime) -> None:
         """Make what is missing and re-issue what is about to end. Calling it again changes nothing.
@@ -175,7 +176,7 @@ class Trust:
 
     def host_certificate(self, host: str) -> str:
         """Return the certificate line a host must present."""
-        return _public_line(self._directory / "hosts" / f"{host}-cert.pub")
+        return public_line_of(self._directory / "hosts" / f"{host}-cert.pub")
 
     def is_adopted(self) -> bool:
         """Say whether every host's own key is pinned and certified."""
@@ -202,7 +203,7 @@ class Trust:
         identity = load_ssh_public_identity(certificate.read_bytes())
         return (
             isinstance(identity, SSHCertificate)
-            and _line_of(identity.public_key()) == _public_line(public)
+            and _line_of(identity.public_key()) == public_line_of(public)
             and _line_of(identity.signature_key()) == self.authority(site)
             and identity.valid_before > until.timestamp()
         )
@@ -273,8 +274,9 @@ def disown(directory: Path) -> tuple[str, ...]:
 
     For a directory that came from another controller: its private keys are not in it, and new ones are made.
     """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = sorted(path for user in (USER, RUNNER) for path in (directory / user).glob("*.pub"))
-    keys = [_public_line(path) for path in found if not path.name.endswith("-cert.pub")]
+    keys = [public_line_of(path) for path in found if not path.name.endswith("-cert.pub")]
     revoked = directory / "revoked"
     known = revoked.read_text(encoding="ascii").splitlines() if revoked.exists() else []
     _write(revoked, "".join(f"{line}\n" for line in dict.fromkeys([*known, *keys])))
@@ -312,7 +314,17 @@ def _quoted(path: Path) -> str:
     return f'"{str(path).replace("%", "%%")}"'
 
 
-def _public_line(path: Path) -> str:
+def ssh_public_of(key: bytes) -> str:
+    """Return the public line of a private key in OpenSSH's format.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    return _line_of(load_ssh_private_key(key, password=None).public_key())
+
+
+def public_line_of(path: Path) -> str:
+    """Return a public key's kind and body, without its comment."""
     return " ".join(path.read_text(encoding="ascii").split()[:2])
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ConfigError, Problem
-from .age import Safe, own_safe
+from .age import Safe
+from .escrow import own_safe
 
 NAME = "secrets"
 _UNSEALED = "secrets.json"  # how an earlier release kept them

@@ -21,12 +21,15 @@ from .access import refuse_old_keys
 from .builder import PlanBuilder, Runbook, call, gate, guard, result_of, runbook, seconds
 from .founding import (
     ask_keepers,
+    escrow_hosts,
     first_backups,
     first_contact,
     first_verifications,
+    hand_over_escrow,
     hand_over_keys,
     keeping_hosts,
     note_machines,
+    open_escrow,
 )
 from .losing import (
     customers_of,
@@ -86,6 +89,7 @@ __all__ = [
     "close_by_hand",
     "customers_of",
     "declare_lost",
+    "escrow_hosts",
     "fence",
     "fencing_confirmed",
     "fencing_observers",
@@ -94,6 +98,7 @@ __all__ = [
     "first_verifications",
     "gate",
     "guard",
+    "hand_over_escrow",
     "hand_over_keys",
     "isolate_by_hand",
     "isolating_carriers",
@@ -104,6 +109,7 @@ __all__ = [
     "listen_by_hand",
     "note_machines",
     "open_by_hand",
+    "open_escrow",
     "outlet_by_hand",
     "point_name",
     "promote_by_hand",

@@ -39,17 +39,53 @@ def ask_keepers(plan: PlanBuilder) -> None:
     )
 
 
-def hand_over_keys(plan: PlanBuilder, *, after: Sequence[str]) -> None:
-    """Keep no key of an authority here that its site holds (step ``hand-over-keys``)."""
+def hand_over_keys(plan: PlanBuilder, *, after: Sequence[str], lost: str = "") -> None:
+    """Keep no key of an authority here that its site holds, nor one of a ``lost`` site (step ``hand-over-keys``)."""
     plan.step(
         "hand-over-keys",
         title="Keep no key of an authority that its site holds",
-        call=call("ask-keepers", must_hold=True),
+        call=call("ask-keepers", must_hold=True, lost=lost),
         hosts=(),
         after=tuple(after),
         repeatable=True,
         timeout=seconds(60),
         by_hand="For each key that its keeper holds: seal it for escrow alone (age -r), and remove every other copy.",
+    )
+
+
+def escrow_hosts(estate: Estate, *, but: str = "") -> list[str]:
+    """Name the hosts that keep the packages of escrow, except those of one site; none where no holder is declared."""
+    keeping = [host for host in estate.hosts.values() if "standby" in host.groups and host.site != but]
+    return [str(host.name) for host in keeping] if estate.escrow is not None else []
+
+
+def hand_over_escrow(plan: PlanBuilder, hosts: Sequence[str], *, after: Sequence[str]) -> None:
+    """Have hosts keep the packages that two holders open (step ``hand-over-escrow``)."""
+    plan.step(
+        "hand-over-escrow",
+        title="Have the vault and the sites keep what two holders of escrow open together",
+        call=call("hand-over-escrow", hosts=list(hosts)),
+        hosts=tuple(hosts),
+        after=tuple(after),
+        repeatable=True,
+        timeout=seconds(60),
+        by_hand="Copy secrets/escrow to each of these hosts, as /var/lib/secondsite-standby/ESTATE.escrow, for root"
+        " alone.",
+    )
+
+
+def open_escrow(plan: PlanBuilder, hosts: Sequence[str], *, after: Sequence[str]) -> None:
+    """Open escrow with what the vault returns, where that is due and holders are here (step ``open-escrow``)."""
+    plan.step(
+        "open-escrow",
+        title="Open escrow with two holders' keys and nothing but what the vault returns, where that is due",
+        call=call("open-escrow", hosts=list(hosts)),
+        hosts=tuple(hosts),
+        after=tuple(after),
+        repeatable=True,
+        timeout=seconds(120),
+        by_hand="On an empty machine, with what lies at the vault: age -d -i FIRST PACKAGE | age -d -i SECOND > escrow;"
+        " then age -d -i escrow opens each file of secrets/ in the copy. Destroy escrow afterwards.",
     )
 
 

@@ -24,6 +24,7 @@ from .remote.collectors import (
     backups,
     clock,
     database,
+    escrow,
     files,
     keeping,
     names,
@@ -56,6 +57,7 @@ _MODULES = (
     paging,
     procedures,
     standby,
+    escrow,
     tries,
 )  # a module of collectors is named here
 TRIES = "tries"

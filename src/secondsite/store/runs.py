@@ -182,10 +182,10 @@ class RunStore:
             return Present(places=places_of(estate), trouble=error.what)
         return Present(plan=now, places=places_of(estate))
 
-    def mark_taken_over(self, folder: RunFolder, *, who: str) -> None:
-        """Note that another controller may have done more of a run than is recorded here."""
+    def mark_taken_over(self, folder: RunFolder, *, who: str, opened_by: Sequence[str] = ()) -> None:
+        """Note that another controller may have done more of a run than is recorded here, and who opened escrow."""
         with self._existing_notebook() as book:
-            body = {"who": who, "at": self.clock.now().isoformat()}
+            body = {"who": who, "at": self.clock.now().isoformat(), "escrow_opened_by": list(opened_by)}
             book.note(folder.id, NoteKind.TAKEN_OVER, "", body)
 
     def require_fenced(self, folder: RunFolder) -> None:

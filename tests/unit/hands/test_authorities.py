@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secondsite.errors import ConfigError, UsageError
-from secondsite.hands.age import Safe, own_safe
+from secondsite.hands.age import Safe
 from secondsite.hands.authorities import LEAST_LEFT, LIFETIME, Authorities, Authority, reasons_not_to_sign
+from secondsite.hands.escrow import own_safe
 
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 SITES = ("dc1", "dc2")

@@ -11,8 +11,8 @@ from secondsite.errors import ActionError, MeasurementError, Unreachable
 from secondsite.estate.load import load_estate
 from secondsite.estate.model import HostName
 from secondsite.hands import provisioning, secrets
-from secondsite.hands.age import own_safe
 from secondsite.hands.ansible import AnsibleDoor, require_inert
+from secondsite.hands.escrow import own_safe
 from secondsite.hands.keepers import prepared_authorities, told_of
 from secondsite.hands.keys import Trust
 from secondsite.plan.load import load_plan
@@ -40,9 +40,10 @@ def test_the_plan_goes_from_bare_hosts_to_a_service_in_use() -> None:
     plan = load_plan("provision", directory=ROOT / "runbooks", root=ROOT, estate=ESTATE, origin=None, target=None)
     order = [step.name for step in plan.steps]
     began = ["check-authorities", "first-contact", "ask-keepers", "converge"]
-    ended = ["hand-over-keys", "keep-procedures", "note-machines", "require-all-hosts"]
-    assert (order[:4], sorted(order[4:8])) == (began, ended)
-    assert [step.call.name for step in plan.steps[8:]] == ["journey"] * len(ESTATE.services)
+    escrow = ["hand-over-escrow", "open-escrow"]
+    ended = sorted([*escrow, "hand-over-keys", "keep-procedures", "note-machines", "require-all-hosts"])
+    assert (order[:4], sorted(order[4:10])) == (began, ended)
+    assert [step.call.name for step in plan.steps[10:]] == ["journey"] * len(ESTATE.services)
     assert all(step.repeatable or step.reads_only for step in plan.steps)
     assert set(plan.steps[1].hosts) == set(ESTATE.hosts)
     assert any(path.startswith("roles") for path in plan.pins)

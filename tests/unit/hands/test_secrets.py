@@ -9,7 +9,7 @@ import pytest
 
 from secondsite.errors import ConfigError, UsageError
 from secondsite.hands import secrets
-from secondsite.hands.age import own_safe
+from secondsite.hands.escrow import own_safe
 
 
 def test_secrets_stay_what_they_were_when_made_again(tmp_path: Path) -> None:

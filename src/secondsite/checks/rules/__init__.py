@@ -8,6 +8,7 @@ from . import (
     clock,
     database,
     differences,
+    escrow,
     fencing,
     firewall,
     flows,
@@ -43,5 +44,6 @@ _MODULES = (
     procedures,
     fencing,
     standby,
+    escrow,
 )
 CHECKS: tuple[Check, ...] = tuple(check for module in _MODULES for check in module.CHECKS)

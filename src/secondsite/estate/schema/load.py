@@ -372,6 +372,19 @@ class PagingDocument(_Document):
     repeat: Duration = Field(description="After how long a person is told again of what goes on: 1m or more.")
 
 
+class EscrowDocument(_Document):
+    """Who opens what is sealed when the controller and both datacenters are gone."""
+
+    holders: list[Annotated[str, StringConstraints(pattern=PERSON_PATTERN)]] = Field(
+        min_length=2,
+        description="The persons who hold a key each. Any two of them open escrow together, and nobody alone.",
+    )
+    opened_every: Duration = Field(
+        default=dt.timedelta(days=100),
+        description="Escrow that was not opened for longer than this is red: 1d or more. 100d where nothing is said.",
+    )
+
+
 class EstateDocument(_Document):
     """`estate.yml`: the sites, links, workloads and promises of one organisation. Its hosts are in `hosts.yml`."""
 
@@ -407,6 +420,9 @@ class EstateDocument(_Document):
     )
     paging: PagingDocument | None = Field(
         default=None, description="Who is told of trouble, where hosts of the group `watcher` look for it."
+    )
+    escrow: EscrowDocument | None = Field(
+        default=None, description="Who holds the keys to escrow; without it no lost controller can be replaced."
     )
     commitments: dict[Annotated[str, StringConstraints(pattern=r"^C[0-9]{2}$")], Text] = Field(
         default_factory=dict, description="Each commitment this estate keeps, by its id, and how."

@@ -12,6 +12,10 @@ from .common import Settings
 PLACE = "/var/lib/secondsite-standby"
 _JOURNAL = "journal.sqlite"
 _MOST = 20
+_SEALED = "secrets/"
+# How a private key begins, whatever it is for; a copy holds none.
+_KEYS = (b"AGE-SECRET-KEY-1", b"PRIVATE KEY-----")
+_LARGEST_KEY = 1 << 16
 
 
 def standby(settings: Settings) -> dict[str, dict[str, Any]]:  # noqa: ARG001  every host keeps them at one place
@@ -24,18 +28,33 @@ def standby(settings: Settings) -> dict[str, dict[str, Any]]:  # noqa: ARG001  e
 
 def _described(path: str) -> dict[str, Any]:
     about = os.lstat(path)
-    told = {"newest": "", "journal": False, "made": about.st_mtime, "private": not about.st_mode & 0o077}
+    told: dict[str, Any] = {"newest": "", "journal": False, "made": about.st_mtime, "sealed": [], "clear": []}
+    told["private"] = not about.st_mode & 0o077
     if not stat.S_ISREG(about.st_mode):
         return {**told, "trouble": "it is no file"}
     import tarfile  # noqa: PLC0415  only a few hosts keep copies
 
     try:
         with tarfile.open(path, mode="r:gz") as archive:
-            names = archive.getnames()
+            names, clear = _read(archive)
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         return {**told, "trouble": f"it can't be read: {error}"[:200]}
     runs = [name.split("/")[1] for name in names if name.startswith("runs/") and name.endswith("/plan.json")]
-    return {**told, "newest": max(runs, default=""), "journal": _JOURNAL in names, "trouble": ""}
+    sealed = [name[len(_SEALED) : -4] for name in names if name.startswith(_SEALED) and name.endswith(".age")]
+    told |= {"newest": max(runs, default=""), "journal": _JOURNAL in names, "sealed": sealed, "clear": clear}
+    return {**told, "trouble": ""}
+
+
+def _read(archive: Any) -> tuple[list[str], list[str]]:
+    """Return the names of all that is in a copy, and of what holds a private key as it is."""
+    names, clear = [], []
+    for member in archive:
+        names.append(member.name)
+        if member.isfile() and member.size <= _LARGEST_KEY:
+            content = archive.extractfile(member).read()
+            if any(key in content for key in _KEYS):
+                clear.append(member.name)
+    return names, clear[:_MOST]
 
 
 SECTIONS = {"standby": standby}
