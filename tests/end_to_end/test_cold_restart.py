@@ -27,8 +27,10 @@ INSTANCE = f"cold{os.getpid() % 10000}"
 LOG_LASTS_S = 60
 """A log that is not full is closed after so long (archive_timeout): what was written before must be in the vault."""
 ARCHIVED_WITHIN_S = 30
-KIT = "/var/lib/secondsite-standby/lab.tgz"
+KIT = "/var/lib/secondsite-standby"
+"""What lies at the vault: the copy of the controller's state, and beside it the packages that two holders open."""
 CONSENTING = ("lab-approver-1", "lab-approver-2")
+HOLDERS = ("lab-deputy-1", "lab-approver-2")
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3600)]
 
@@ -76,7 +78,7 @@ class Controller:
                     time.sleep(0.2)
                 run = re.findall(r"^run (\d+)-cold_restart", said.read_text(), re.MULTILINE)[0]
                 for who in CONSENTING:
-                    key = str(self.state / "approvers" / who)
+                    key = str(Path(self.environment["SECONDSITE_LAB_PERSONS"]) / who)
                     self.go("approve", run, gate, "--yes", "--as", who, "--key", key)
             return going.wait(timeout=1500)
         finally:
@@ -122,6 +124,35 @@ def lost(controller: Controller, orders: list[Order]) -> list[Order]:
     return [one for one in orders if answers[one.order] == "404"]
 
 
+def brought_from_the_vault(controller: Controller, place: Path) -> Path:
+    """Have somebody who stands at the vault bring what lies there: the copy, and the packages beside it."""
+    words = controller.argv("lab", "shell", "vault", "--", "tar", "-C", KIT, "-cf", "-", ".")
+    brought = subprocess.run(words, env=dict(controller.environment), capture_output=True, check=True).stdout
+    subprocess.run(["tar", "-C", str(place), "-xf", "-"], input=brought, check=True)
+    assert {path.suffix for path in (place / "lab.escrow").iterdir()} == {".age", ".json"}
+    return place
+
+
+def begun_elsewhere(first: Controller, place: Path, brought: Path) -> Controller:
+    """Begin another controller on a machine that has nothing: two holders come with their keys, one is not enough."""
+    lab = first.state / f"lab-{INSTANCE}"
+    second = Controller(
+        environment={
+            **first.environment,
+            "SECONDSITE_STATE": str(place / "second"),
+            "SECONDSITE_LAB_PERSONS": str(first.state / "approvers"),
+            "SECONDSITE_KNOWN_HOSTS": str(lab / "known_hosts"),
+            "SECONDSITE_BOOTSTRAP_KEY": str(lab / "keys" / "bootstrap_ed25519"),
+        }
+    )
+    keys = [str(first.state / "secrets" / "lab-holders" / who / "identity") for who in HOLDERS]
+    words = ("recover", str(brought / "lab.tgz"), "--escrow", str(brought / "lab.escrow"), "--holder", keys[0])
+    refused = launch(dict(second.environment), *words)
+    assert (refused.returncode, "opened by two of its holders" in refused.stderr) == (2, True), refused.stderr
+    second.go(*words, "--holder", keys[1])
+    return second
+
+
 def test_operations_begin_anew_from_what_the_vault_kept(first: Controller, tmp_path: Path) -> None:
     page = first.on("store-dc1", "sudo cat /srv/store/website/index.html")
     early = order_for(first, 10)
@@ -132,25 +163,17 @@ def test_operations_begin_anew_from_what_the_vault_kept(first: Controller, tmp_p
 
     first.go("lab", "fault", "cut-power", "dc1", "dc2")
     began = time.monotonic()
-    kit = tmp_path / "lab.tgz"
-    words = first.argv("lab", "shell", "vault", "--", "cat", KIT)
-    kit.write_bytes(subprocess.run(words, env=dict(first.environment), capture_output=True, check=True).stdout)
+    brought = brought_from_the_vault(first, tmp_path)
     first.go("lab", "fault", "deliver", "dc2")
-    lab = first.state / f"lab-{INSTANCE}"
-    second = Controller(
-        environment={
-            **first.environment,
-            "SECONDSITE_STATE": str(tmp_path / "second"),
-            "SECONDSITE_KNOWN_HOSTS": str(lab / "known_hosts"),
-            "SECONDSITE_BOOTSTRAP_KEY": str(lab / "keys" / "bootstrap_ed25519"),
-        }
-    )
+    second = begun_elsewhere(first, tmp_path, brought)
 
-    second.go("recover", str(kit))
     said = tmp_path / "said"
     assert second.restarts(said) == 0, said.read_text()[-6000:]
     took = time.monotonic() - began
 
+    looked = launch(dict(second.environment), "check", "--tags", "SEC-ESCROW", "--json")
+    escrow = json.loads(looked.stdout)["checks"][0]
+    assert (escrow["state"], escrow["hosts"]) == ("unknown", ["ops-dc1"]), "whoever stands keeps what two opened"
     runs = json.loads(second.go("runs", "list", "--json"))["runs"]
     assert [one["state"] for one in runs if one["run"].endswith("cold_restart")] == ["done"]
     assert lost(second, early) == [], "what was ordered before the newest log in the vault is there"

@@ -17,15 +17,18 @@ from tests.end_to_end.conftest import ROOT, Estate
 
 pytestmark = [pytest.mark.lab, pytest.mark.nightly, pytest.mark.timeout(900)]
 PERSONS = ("lab-approver-1", "lab-approver-2")
+HOLDERS = ("lab-deputy-1", "lab-deputy-2")
 HEALTHY_WITHIN_S = 120
 TIMELINE = "runuser -u postgres -- psql -XAtqc 'SELECT timeline_id FROM pg_control_checkpoint()'"
 
 
 class Controller:
-    """One controller, with a state of its own."""
+    """One controller, with a state of its own; persons have their keys where the lab's first one made them."""
 
     def __init__(self, estate: Estate, state: Path) -> None:
-        self.state, self.environment = state, {**estate.environment, "SECONDSITE_STATE": str(state)}
+        self.persons = estate.state / "approvers"
+        own = {"SECONDSITE_STATE": str(state), "SECONDSITE_LAB_PERSONS": str(self.persons)}
+        self.state, self.environment = state, {**estate.environment, **own}
 
     def begin(self, *words: str, said: Path) -> subprocess.Popen[bytes]:
         with said.open("w") as out:
@@ -55,7 +58,7 @@ class Controller:
 
     def consent(self, run: str) -> None:
         for who in PERSONS:
-            key = str(self.state / "approvers" / who)
+            key = str(self.persons / who)
             said = self.run("approve", run, "authorise", "--yes", "--as", who, "--key", key)
             assert said.returncode == 0, said.stderr
 
@@ -104,12 +107,18 @@ def test_another_controller_goes_on_and_the_first_may_act_no_more(
 
     too_early = second.run("runs", "resume")
     assert too_early.returncode != 0
-    going = second.begin("takeover", str(copy), "--from", "dc1", "--to", "dc2", said=said)
+    keys = [str(whole.state / "secrets" / "lab-holders" / who / "identity") for who in HOLDERS]
+    direction = ("--from", "dc1", "--to", "dc2")
+    alone = second.run("takeover", str(copy), *direction, "--holder", keys[0], "--yes")
+    assert (alone.returncode, "one key was brought" in alone.stderr) == (2, True), alone.stderr
+    assert not (second.state / "journal.sqlite").exists()
+    going = second.begin("takeover", str(copy), *direction, "--holder", keys[0], "--holder", keys[1], said=said)
     run = wait_for(said, r"run (\d+)-takeover")[1]
     wait_for(said, r"authorise: waiting")
     second.consent(run)
     assert second.goes_on(going, said) == 0, said.read_text()[-4000:]
 
+    assert "escrow was opened by lab-deputy-1 and lab-deputy-2" in said.read_text()
     assert "the old controller may act no more" in said.read_text()
     promoted = int(whole_timeline(second, "db-dc2"))
     runs = json.loads(second.run("runs", "list", "--json").stdout)["runs"]

@@ -26,6 +26,7 @@ from ..lab.netns import enter_control
 from ..lab.packages import missing_system_packages
 from ..store.clock import SystemClock
 from .bench import approvers_of, bootstrap_for
+from .escrow import reasons_not_today
 from .places import PROJECT, lab_of, safe_of, state_path
 from .power import trouble_with_endpoints
 from .provision import PYINFRA
@@ -61,7 +62,7 @@ def examine(estate: Estate) -> DoctorEnd:
         state=str(state_path(estate)),
         state_writable=_is_writable(state_path(estate)),
         state_free=_free(state_path(estate)),
-        trouble_with_secrets=_trouble_with_secrets(safe),
+        trouble_with_secrets=_trouble_with_secrets(estate, safe),
         trouble_with_key=_trouble_with_key(bootstrap),
         trouble_with_approvers=approvers_of(estate).trouble(),
         trouble_with_lab=trouble_with_lab,
@@ -116,13 +117,15 @@ def _free(path: Path) -> int | None:
         return None
 
 
-def _trouble_with_secrets(safe: Safe) -> str:
+def _trouble_with_secrets(estate: Estate, safe: Safe) -> str:
     """Say why the estate's secrets could not be sealed and opened here; nothing is made, a lab makes its own."""
     if safe.makes_keys:
         return ""
     if not safe.directory.is_dir():
         return f"nobody is named who may open the estate's secrets: {safe.directory / 'recipients'} is missing"
-    return _trouble(safe.prepare) or _trouble(safe.require_identity)
+    not_sealed = "" if estate.escrow is None else "; ".join(reasons_not_today(estate, safe))
+    escrow = f"escrow is not sealed to its holders (secondsite escrow seal): {not_sealed}" if not_sealed else ""
+    return _trouble(safe.prepare) or _trouble(safe.require_identity) or escrow
 
 
 def _trouble_with_power(estate: Estate, lab: LabSettings | None, safe: Safe) -> str | None:

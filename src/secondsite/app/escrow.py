@@ -82,6 +82,7 @@ def seal(estate: Estate, safe: Safe, *, keys: Sequence[Path], identity: Path | N
 
     Where there is no escrow yet, one is made. Else two holders open it (``keys``), or its identity is brought from
     where an earlier release had it kept (``identity``). Who is no holder any more has no key to what is sealed now.
+    Packages that are of today stay. What this controller can open is sealed for whoever is a recipient now.
 
     Raises:
         UsageError: a lab seals by itself; or escrow that there is was not opened. Nothing was sealed.
@@ -89,28 +90,37 @@ def seal(estate: Estate, safe: Safe, *, keys: Sequence[Path], identity: Path | N
     """
     if safe.makes_keys:
         raise UsageError("a lab seals its escrow itself", not_done=_NOT_SEALED, next_step="secondsite run provision")
-    path = safe.directory / RECIPIENTS
+    path, folder = safe.directory / RECIPIENTS, safe.directory / FOLDER
     if not path.exists():
         safe.recipients()  # refuses, and says what to do
     holders = read_holders(safe.directory, names=_declared(estate))
-    named = read_recipients(path, lambda found: [] if found else ["names nobody"])
-    known = named.get(ESCROW)
-    if identity is not None:
-        opened = read_identity(identity)
-    elif keys or (safe.directory / FOLDER / MANIFEST).exists():
-        opened = open_packages(safe.directory / FOLDER, keys).identity
+    known = read_recipients(path, lambda found: [] if found else ["names nobody"]).get(ESCROW)
+    if known is not None and identity is None and not list(reasons_not_today(estate, safe)):
+        manifest = read_manifest(folder)
     else:
-        opened = new_identity()
-    if known is not None and known != recipient_of(opened):
-        raise UsageError(
-            f"{path} names another {ESCROW} than the one that was brought",
-            not_done=_NOT_SEALED,
-            next_step="bring escrow's own identity with --identity FILE, or two holders' keys with --holder",
-        )
-    manifest = seal_packages(safe.directory / FOLDER, estate=estate.name, identity=opened, holders=holders)
-    if known is None:
-        write(path, f"{path.read_text(encoding='utf-8').rstrip()}\n{ESCROW} {manifest.recipient}\n".encode())
+        opened = _escrow_of(safe, keys=keys, identity=identity)
+        if known is not None and known != recipient_of(opened):
+            raise UsageError(
+                f"{path} names another {ESCROW} than the one that was brought",
+                not_done=_NOT_SEALED,
+                next_step="bring escrow's own identity with --identity FILE, or two holders' keys with --holder",
+            )
+        manifest = seal_packages(folder, estate=estate.name, identity=opened, holders=holders)
+        if known is None:
+            write(path, f"{path.read_text(encoding='utf-8').rstrip()}\n{ESCROW} {manifest.recipient}\n".encode())
+    for name in [one.stem for one in safe.directory.glob("*.age")] if safe.identity.exists() else []:
+        if safe.can_open(name):
+            safe.seal(name, safe.open(name))
     return manifest
+
+
+def _escrow_of(safe: Safe, *, keys: Sequence[Path], identity: Path | None) -> str:
+    """Return escrow's identity: brought, opened by two holders, or made now where there are no packages yet."""
+    if identity is not None:
+        return read_identity(identity)
+    if keys or (safe.directory / FOLDER / MANIFEST).exists():
+        return open_packages(safe.directory / FOLDER, keys).identity
+    return new_identity()
 
 
 def last_opening(state: Path, manifest: Manifest) -> Opening | None:

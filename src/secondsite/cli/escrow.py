@@ -28,8 +28,9 @@ def seal(*, holder: tuple[Path, ...], identity: Path | None, estate: Path) -> in
 
     Each of them makes a key (secondsite identity FILE, or age-keygen) and gives its public half, which you write into
     the estate's secrets/holders as `NAME age1...`. Escrow's identity is made here, sealed so that any two of them open
-    it together, and forgotten. Where holders changed, two of the old ones bring their keys (--holder, twice). Then
-    provision: the vault and the sites keep what was sealed.
+    it together, and forgotten. Where holders changed, two of the old ones bring their keys (--holder, twice). What this
+    controller can open is sealed for whoever is in secrets/recipients now. Then provision: the vault and the sites keep
+    what was sealed.
     """
     from .. import app  # noqa: PLC0415  what the app imports takes longer than --help may
     from ..app.escrow import seal as seal_escrow  # noqa: PLC0415

@@ -36,8 +36,8 @@ def init(*, name: str, directory: Path | None) -> None:
 def identity(*, file: Path) -> None:
     """Make the key that opens an estate's sealed secrets, in FILE.
 
-    Prints its public half. Write that into the estate's secrets/recipients as `engine age1...`; the public half of a
-    second key, made and kept where neither site's loss reaches it, as `escrow age1...`.
+    Prints its public half. Write that into the estate's secrets/recipients as `engine age1...`. A holder of escrow
+    makes one in the same way, keeps it, and gives its public half for secrets/holders (secondsite escrow seal).
     """
     from ..app.init import begin_identity  # noqa: PLC0415  what the app imports takes longer than --help may
 

@@ -249,6 +249,8 @@ def brought_by(manifest: Manifest, keys: Sequence[Path]) -> Mapping[str, str]:
     by_recipient = {key: name for name, key in manifest.holders.items()}
     identities: dict[str, str] = {}
     for path in keys:
+        if not path.exists():
+            raise UsageError(f"there is no holder's key at {path}", not_done=_NOTHING, next_step="name the key's file")
         identity = read_identity(path)
         name = by_recipient.get(recipient_of(identity))
         if name is None:
