@@ -28,6 +28,8 @@ from ..hands.keepers import authorities_of, certified_sites
 from ..store.openings import Opening, noted
 
 _NOT_SEALED = "nothing was sealed"
+_OPENINGS = 20
+"""So many of the last ones are known to a check: a host may tell of one before the newest."""
 
 
 def packages_of_today(estate: Estate, safe: Safe) -> Manifest:
@@ -146,7 +148,7 @@ def expected_of_hosts(estate: Estate, safe: Safe, state: Path) -> dict[str, obje
         SecondsiteError: it can't be told; the packages or who they are for are not in order here.
     """
     manifest = read_manifest(safe.directory / FOLDER)
-    opening = last_opening(state, manifest)
+    openings = [one for one in noted(state) if one.manifest == manifest.digest]
     return {
         "manifest": manifest.digest,
         "packages": {
@@ -156,7 +158,7 @@ def expected_of_hosts(estate: Estate, safe: Safe, state: Path) -> dict[str, obje
         "escrow": safe.recipients()[ESCROW],
         "holders": _holders(estate, safe),
         "sealed": sorted(sealed_names(estate, authorities_of(estate, safe))),
-        "opened": None if opening is None else dict(opening.document()),
+        "openings": [dict(one.document()) for one in openings[-_OPENINGS:]],
         "clear": sorted(str(one.relative_to(safe.directory)) for one in _in_the_clear(safe)),
     }
 

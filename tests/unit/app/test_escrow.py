@@ -177,6 +177,14 @@ def test_without_holders_keys_provisioning_opens_nothing_and_says_so(kept: Kept)
     assert "were never opened" in kept.checked().saw
 
 
+def test_a_host_that_tells_of_an_opening_before_the_last_is_believed(healthy: Kept) -> None:
+    told = (healthy.folder / "opened.json").read_bytes()
+    healthy.steps().rehearse([VAULT], purpose="rehearsal")
+    (healthy.folder / "opened.json").write_bytes(told)
+    assert len(noted(healthy.state)) == 2
+    assert healthy.checked().state is State.PASSED
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_rehearsal_with_fewer_than_two_opens_nothing(healthy: Kept, count: int) -> None:
     with pytest.raises(UsageError, match="two of its holders"):

@@ -103,9 +103,9 @@ def _differences(manifest: Mapping[str, Any], here: Mapping[str, Any]) -> Iterat
 def _opening(kept: Mapping[str, Any], here: Mapping[str, Any], world: World) -> Iterator[str]:
     """Yield why these packages count as never opened, or not lately."""
     opened, longest = kept["opened"], world.estate.escrow.opened_every if world.estate.escrow else dt.timedelta(0)
-    if opened is None or here["opened"] is None:
+    if opened is None or not here["openings"]:
         yield "keeps packages of escrow that were never opened"
-    elif opened != here["opened"]:
+    elif opened not in here["openings"]:
         yield "keeps packages of escrow of which it tells another opening than the controller noted"
     else:
         age = world.now - dt.datetime.fromisoformat(str(opened["at"]))
