@@ -419,12 +419,15 @@ def reseal_lab(directory: Path, *, estate: str, holders: Sequence[str], identity
 
 
 def reasons_to_seal(manifest: Manifest, *, holders: Mapping[str, str], escrow: str) -> Iterator[str]:
-    """Yield why packages are not those of today: whom they lack, who gave another key, whom they hold in spite."""
+    """Yield why packages are not those of today: whom they lack, who gave another key, whom they hold in spite.
+
+    A holder with an empty recipient is one whose key is lost.
+    """
     for name, key in holders.items():
         if name not in manifest.holders:
             yield f"{name} holds no key to them"
         elif manifest.holders[name] != key:
-            yield f"{name} gave another key since"
+            yield f"{name} gave another key since" if key else f"the key of {name} is lost"
     yield from (
         f"{name} holds a key to them and is no holder any more" for name in manifest.holders if name not in holders
     )

@@ -277,6 +277,10 @@ def leave_escrow_open(kept: Kept) -> None:
     (kept.state / "secrets" / "identity-of-escrow").write_text(f"{identity}\n")
 
 
+def lose_a_holders_key(kept: Kept) -> None:
+    lab_holders(ESTATE)["lab-deputy-2"].unlink()
+
+
 def lose_a_package_here(kept: Kept) -> None:
     sorted((kept.state / "secrets" / "escrow").glob("*.age"))[0].unlink()
 
@@ -296,6 +300,7 @@ def lose_a_package_here(kept: Kept) -> None:
         (copy_an_identity, "vault keeps a copy of the controller's state with a key in the clear: secrets/engine.age"),
         (lose_a_sealed_key, "lacks the sealed key ssh-dc2"),
         (lose_the_copy, "vault keeps no copy of what is sealed"),
+        (lose_a_holders_key, "are not those of today: the key of lab-deputy-2 is lost"),
         (leave_escrow_open, "escrow's own identity lies open at the controller, in identity-of-escrow"),
         (lose_a_package_here, "are not those of today: the package for lab-approver-1 and lab-approver-2 is lost"),
     ],
