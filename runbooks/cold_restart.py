@@ -27,6 +27,7 @@ from secondsite.plan import (
     open_by_hand,
     point_name,
     promote_by_hand,
+    replay_erasures,
     result_of,
     runbook,
     seconds,
@@ -55,8 +56,9 @@ def cold_restart(estate: Estate, plan: PlanBuilder) -> None:
     _converge_all(estate, plan)
     for workload in estate.workloads.values():
         _promote(estate, plan, workload)
+    proven = replay_erasures(estate, plan, after=[f"promote-{name}" for name in estate.workloads])
     for service in estate.services:
-        _open(estate, plan, service)
+        _open(estate, plan, service, proven=proven)
     for named in estate.published[len(estate.services) :]:
         promoted = tuple(f"promote-{name}" for name in named.workloads)
         visit_name(plan, named, customers=customers_of(estate), after=promoted)
@@ -242,7 +244,8 @@ def _whom(workload: Workload, *, old: str, new: str) -> dict[str, str]:
     return {"workload": workload.name, **whom}
 
 
-def _open(estate: Estate, plan: PlanBuilder, service: Service) -> None:
+def _open(estate: Estate, plan: PlanBuilder, service: Service, *, proven: tuple[str, ...]) -> None:
+    """Open to customers when nobody who was erased is in what was restored."""
     new, customers = service.members[plan.target], customers_of(estate)
     promoted = tuple(f"promote-{name}" for name in service.workloads)
     plan.step(
@@ -250,7 +253,7 @@ def _open(estate: Estate, plan: PlanBuilder, service: Service) -> None:
         title=f"Open {service.name} at {new}",
         call=call("open-service", service=service.name, host=new),
         hosts=(new,),
-        after=promoted,
+        after=(*promoted, *proven),
         probe=call("service-open", service=service.name, host=new),
         repeatable=True,
         timeout=seconds(10),

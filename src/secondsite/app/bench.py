@@ -11,7 +11,7 @@ from pathlib import Path
 from ..estate.load import load_estate
 from ..estate.model import Estate, WorkloadName
 from ..hands import actions as hand_actions
-from ..hands import controllers, fencing, keepers, restoring, secrets
+from ..hands import controllers, erasures, fencing, keepers, restoring, secrets
 from ..hands.age import LAB_LIMITATION, Safe
 from ..hands.approvers import LAB_AUTHOR, SshApprovers, make_lab_persons
 from ..hands.authors import LabAuthors, SshAuthors
@@ -196,6 +196,7 @@ def _furnished(lookout: Lookout, runner: SshHands, *, by: str) -> Bench:
         procedures.Steps(estate=estate, hands=hands).registry(),
         FirstBackups(hands=hands).registry(),
         restoring.Steps(hands=hands).registry(),
+        erasures.Steps(hands=runner, clock=clock).registry(),
         keepers.Steps(estate=estate, hands=hands, authorities=authorities, now=clock.now).registry(),
         escrow_steps.Steps(
             estate=estate,

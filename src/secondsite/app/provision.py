@@ -57,8 +57,9 @@ def provisioning_registry(
         known = secrets.make(keys.safe.directory, safe=keys.safe)
         access = provisioning.Access(scripts=scripts(), revoked=keys.trust.revoked())
         told = provisioning.variables_of(of, state=state, known=known, authorities=keys.authorities, access=access)
-        # who joins what is left finds an agreement that goes on, and must not begin one of its own
-        whole = {"etcd_initial_state": "existing", "backup_numbers": _numbers(estate)}
+        # who joins what is left finds an agreement that goes on, and must not begin one of its own; and no shop opens
+        # by itself over what was restored, before it is known that nobody erased is in it
+        whole = {"etcd_initial_state": "existing", "backup_numbers": _numbers(estate), "shop_home": ""}
         return {**told, **whole} if of != estate else dict(told)
 
     def door(of: Estate) -> AnsibleDoor:

@@ -19,6 +19,7 @@ from ..estate.model import (
 )
 from .access import refuse_old_keys
 from .builder import PlanBuilder, Runbook, call, gate, guard, result_of, runbook, seconds
+from .erasing import replay_erasures
 from .founding import (
     ask_keepers,
     escrow_hosts,
@@ -119,6 +120,7 @@ __all__ = [
     "read_writability_by_hand",
     "rebuild_by_hand",
     "refuse_old_keys",
+    "replay_erasures",
     "result_of",
     "runbook",
     "seconds",

@@ -126,7 +126,7 @@ def flags(plan: Plan) -> Iterator[str]:
             yield f"{step.name}: nothing undoes it, and nobody is asked before it or before what it follows"
 
 
-DESTRUCTIVE = frozenset({"isolate", "rebuild", "go-on-alone", "restore-database", "restore-files"})
+DESTRUCTIVE = frozenset({"isolate", "rebuild", "go-on-alone", "restore-database", "restore-files", "replay-erasures"})
 """Actions that take data or service away: a step that calls one says from whom."""
 
 
