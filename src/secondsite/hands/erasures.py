@@ -71,7 +71,7 @@ class Steps:
                 raise LeftOff(f"the run was stopped, and not everything was away: {'; '.join(reasons)}")
             if self.clock.monotonic() > until:
                 raise ActionError(
-                    f"not proven that nobody erased comes back, so nothing is opened to customers: {'; '.join(reasons)}",
+                    f"not proven that nobody erased comes back, so nothing is opened: {'; '.join(reasons)}",
                     effect=Effect.NONE,
                     next_step=f"on {database}: accountctl replay; accountctl audit names what is left. Then resume",
                 )

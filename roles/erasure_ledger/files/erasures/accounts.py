@@ -4,7 +4,7 @@ accountctl hold | release | revoke | readmit | close | reopen NAME REASON...
 accountctl legal-hold | lift-legal-hold NAME REASON...
 accountctl erase NAME REASON...
 accountctl show | export NAME;  open NAME (the password on standard input);  correct NAME CONTACT
-accountctl clean-up;  present NAME-OR-ID...;  replay [--from KEEPER];  audit
+accountctl clean-up;  present NAME-OR-ID...;  replay [--from KEEPER];  audit;  adopt
 
 Ends with 0 when it is done, at both sites; 1 when nothing was done, and says why; 3 when it is in the ledger, and may be missing
 at a site or in the database: then `accountctl replay`. A reason is kept for ever: no names of persons in it.
@@ -143,6 +143,24 @@ class Accounts:
         told = {"entries": len(entries), "from": sorted(heads), "heads": heads, "applied": len(applied)}
         return {**told, "in_force": summary(standings)}
 
+    def adopt(self) -> str:
+        """Record what is in force in the database and of which the ledger was never told; what ended there stays ended."""
+        if not self.settings.keepers or not self.books.leads():
+            return "nothing to adopt here"
+        entries, _ = self._read()
+        standings = rules.standing(entries)
+        adopted = 0
+        for subject, state, reason in self.books.all_in_force():
+            known = standings.get(subject, Standing())
+            if known.erased is not None or state in known.states or state in known.ended:
+                continue
+            if state is State.REVOCATION and State.CLOSURE in (*known.states, *known.ended):
+                continue
+            kind = next(kind for kind, begun in rules.BEGINS.items() if begun is state)
+            self._keep(Entry(kind=kind, subject=subject, at=self.now(), by=self.by, reason=reason[: rules.LONGEST]))
+            adopted += 1
+        return f"adopted {adopted}"
+
     def audit(self) -> dict[str, Any]:
         """Compare the database with the ledger, and ask every keeper for keys that should be gone; change nothing."""
         if not self.settings.keepers:
@@ -276,7 +294,7 @@ def main(words: Sequence[str], settings: Settings) -> int:
 
 def _asked(accounts: Accounts, words: list[str]) -> str | None:
     verb, rest = (words[0] if words else ""), words[1:]
-    if verb in ("replay", "audit", "clean-up", "present"):
+    if verb in ("replay", "audit", "adopt", "clean-up", "present"):
         return _of_machines(accounts, verb, rest)
     if not rest:
         return None
@@ -300,6 +318,8 @@ def _of_machines(accounts: Accounts, verb: str, rest: list[str]) -> str | None:
         return json.dumps(accounts.replay(rest[1] if rest else ""), sort_keys=True)
     if verb == "audit" and not rest:
         return json.dumps(accounts.audit(), sort_keys=True)
+    if verb == "adopt" and not rest:
+        return accounts.adopt()
     return accounts.clean_up() if verb == "clean-up" and not rest else None
 
 

@@ -88,6 +88,17 @@ class Books:
             found |= {state: row["reason"] for row in self._all(query, subject)}
         return found
 
+    def all_in_force(self) -> list[tuple[str, State, str]]:
+        """Return everything that is in force, for each account with its reason; of nobody's account nothing is told."""
+        found: list[tuple[str, State, str]] = []
+        for state, table in TABLES.items():
+            query = (
+                f"SELECT c.id::text, s.reason FROM secondsite.{table} s JOIN secondsite.customers c"  # noqa: S608
+                " ON c.name = s.customer WHERE c.name <> %s ORDER BY s.at, c.name"
+            )
+            found += [(str(row["id"]), state, str(row["reason"])) for row in self._all(query, NOBODY)]
+        return found
+
     def held_by_law(self) -> list[str]:
         """Return every account with a legal hold."""
         query = "SELECT c.id::text FROM secondsite.legal_holds s JOIN secondsite.customers c ON c.name = s.customer"

@@ -189,6 +189,15 @@ class Ledger:
         """Ask each keeper which of these accounts it still has keys of."""
         return ask_all(self._settings.keepers, self._settings.tls, "/live-keys", {"subjects": list(subjects)})
 
+    def erased(self, subjects: Sequence[str]) -> Answers:
+        """Ask each keeper which of these accounts were erased."""
+        return ask_all(self._settings.keepers, self._settings.tls, "/erased", {"subjects": list(subjects)})
+
+    @property
+    def majority(self) -> int:
+        """Return how many keepers any two majorities have one in common of."""
+        return rules.enough(len(self._apart))
+
     def keys(self, subject: str) -> Iterator[tuple[Keeper, dict[str, Any] | Refused]]:
         """Yield what each keeper that answers has for an account, those of the own site first."""
         for keeper in self._settings.keepers:

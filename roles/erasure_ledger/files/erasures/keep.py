@@ -7,7 +7,8 @@ import json
 import sys
 import threading
 import time
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
 from . import calls, disk, rules
 from .calls import Line, Refused
@@ -18,6 +19,7 @@ from .settings import Keeper, Settings
 
 EVERY_S = 2.0
 KEYS_EVERY = 5
+TOLD = Path("/run/secondsite-erasures/gathered.json")
 
 
 class Gathering:
@@ -26,7 +28,9 @@ class Gathering:
     def __init__(self, shelf: Shelf, keeper: Keeper, settings: Settings) -> None:
         self._shelf, self._keeper, self._settings = shelf, keeper, settings
         self._turn = 0
+        self.name = keeper.name
         self.trouble = ""
+        self.gathered_at: float | None = None
 
     def for_ever(self) -> None:
         """Gather again and again."""
@@ -42,6 +46,7 @@ class Gathering:
             if self._turn % KEYS_EVERY == 0:
                 self._keys(line)
             self._turn += 1
+            self.gathered_at = time.clock_gettime(time.CLOCK_BOOTTIME)
             why = ""
         except (Refused, OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
             why = str(error) or type(error).__name__
@@ -84,9 +89,15 @@ class Gathering:
                     raise
 
 
-def status(shelf: Shelf, gatherings: list[Gathering]) -> dict[str, Any]:
-    """Return what this keeper has, and whom it does not follow and why."""
-    return {**shelf.about(), "troubles": {one._keeper.name: one.trouble for one in gatherings if one.trouble}}
+def tell(gatherings: Sequence[Gathering], place: Path = TOLD) -> None:
+    """Write down for ever how it goes with each other keeper, by a clock that nobody sets; checks read it."""
+    while True:
+        told = {one.name: {"at": one.gathered_at, "trouble": one.trouble} for one in gatherings}
+        part = place.with_suffix(".part")
+        part.write_text(json.dumps(told, sort_keys=True))
+        part.chmod(0o644)
+        part.replace(place)
+        time.sleep(EVERY_S)
 
 
 def main(settings: Settings) -> None:
@@ -96,4 +107,5 @@ def main(settings: Settings) -> None:
     door = Door(settings, shelf)
     for one in gatherings:
         threading.Thread(target=one.for_ever, daemon=True).start()
+    threading.Thread(target=tell, args=(gatherings,), daemon=True).start()
     door.serve_forever()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from . import control, settings
+from . import control, sealed, settings
 from .doors import Server, folders
 from .house import House
 from .kept import Files, Kept, Repositories
@@ -24,10 +24,12 @@ def main() -> None:
         one.folder.chmod(0o755 if one.name == "website" else 0o700)
     works = [house.watch, *(one.copy_for_ever for one in kept.values())]
     works += [one.send_for_ever for one in kept.values() if isinstance(one, Mail)]
+    customers = sealed.from_settings()
+    works += [sealed.Forgetting(house, kept["documents"], customers).for_ever] if "documents" in kept else []
     for work in works:
         threading.Thread(target=work, daemon=True).start()
-    threading.Thread(target=control.serve, args=(house, kept), daemon=True).start()
-    Server(house, kept).serve_forever()
+    threading.Thread(target=control.serve, args=(house, kept, customers), daemon=True).start()
+    Server(house, kept, customers).serve_forever()
 
 
 if __name__ == "__main__":

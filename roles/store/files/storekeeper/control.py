@@ -14,19 +14,26 @@ from pathlib import Path
 from .house import House, InDoubt, NotNow, NotSent
 from .kept import Kept
 from .quorum import Away
+from .sealed import Customers, subjects_in
 
 SOCKET = Path("/run/storekeeper/control.sock")
 
 
-def serve(house: House, kept: Mapping[str, Kept]) -> None:
+def serve(house: House, kept: Mapping[str, Kept], customers: Customers) -> None:
     """Answer for ever."""
+
+    def erased(_: House, kept: Mapping[str, Kept]) -> Mapping[str, object]:
+        """Tell whose documents are still here of those that the ledger says were erased."""
+        return {"erased": customers.erased(subjects_in(kept["documents"].folder)) if customers.has_ledger else []}
+
+    verbs = {**_VERBS, "erased": erased}
     SOCKET.unlink(missing_ok=True)
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             words = json.loads(self.rfile.readline(65536))
             try:
-                said = _VERBS[str(words.pop("verb"))](house, kept, **words)
+                said = verbs[str(words.pop("verb"))](house, kept, **words)
             except (NotNow, NotSent, Away, InDoubt, OSError, KeyError, TypeError) as error:
                 said = {"error": f"{type(error).__name__}: {error}", "in_doubt": isinstance(error, (Away, InDoubt))}
             with contextlib.suppress(BrokenPipeError):  # who asked waited no longer
@@ -115,6 +122,11 @@ def _ids(_: House, kept: Mapping[str, Kept], *, workload: str) -> Mapping[str, o
     return {"ids": list(kept[workload].ids())}
 
 
+def _subjects(_: House, kept: Mapping[str, Kept]) -> Mapping[str, object]:
+    """Tell whose documents are here."""
+    return {"subjects": subjects_in(kept["documents"].folder)}
+
+
 _VERBS: Mapping[str, Callable[..., Mapping[str, object]]] = {
     "status": _status,
     "refresh": _refresh,
@@ -123,4 +135,5 @@ _VERBS: Mapping[str, Callable[..., Mapping[str, object]]] = {
     "copy": _copy,
     "hand-over": _hand_over,
     "ids": _ids,
+    "subjects": _subjects,
 }

@@ -1,6 +1,8 @@
 """The one door: HTTPS with certificates on both sides. Writers and readers of the estate, and the other site's copy.
 
 PUT, GET, DELETE /documents/PATH, /website/PATH     201 when it is on disk here and this host is still the primary
+the same         /documents/customers/ACCOUNT/NAME     sealed for that customer's own key; 410 when the customer was erased
+GET              /documents/customers/ACCOUNT          the names of that customer's documents
 PUT              /mail/NAME                         201 when both sites hold it (or the quorum knows that one does not)
 GET, POST        /git/NAME.git/...                  git's own protocol
 POST             /try/WORKLOAD                      200 when a write was possible; nothing is kept
@@ -24,12 +26,13 @@ from .house import House, InDoubt, NotNow, NotSent, Unfit
 from .kept import _GIT_ENV, Kept, Repositories, folder_for_what_is_lost
 from .mail import Mail
 from .rules import parts_of, rsync_words
+from .sealed import FOLDER, SUBJECT, Customers, Gone
 
 _LARGEST = 64 << 20
 _SERVICES = ("git-upload-pack", "git-receive-pack")
 
 
-_STATUS: dict[type[Exception], int] = {Unfit: 422, NotNow: 503, InDoubt: 202, NotSent: 503}
+_STATUS: dict[type[Exception], int] = {Unfit: 422, NotNow: 503, InDoubt: 202, NotSent: 503, Gone: 410}
 
 
 class Refused(Exception):
@@ -46,9 +49,9 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, house: House, kept: dict[str, Kept]) -> None:
+    def __init__(self, house: House, kept: dict[str, Kept], customers: Customers) -> None:
         super().__init__((house.settings.address, house.settings.port), Handler)
-        self.house, self.kept = house, kept
+        self.house, self.kept, self.customers = house, kept, customers
         self._context = house.settings.context(ssl.Purpose.CLIENT_AUTH)
 
     def finish_request(self, request: socket.socket, client_address: object) -> None:
@@ -80,7 +83,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _handle(self) -> None:
         try:
             self._route()
-        except (Refused, Unfit, NotNow, InDoubt, NotSent) as error:
+        except (Refused, Unfit, NotNow, InDoubt, NotSent, Gone) as error:
             status = error.status if isinstance(error, Refused) else _STATUS[type(error)]
             words = {"outcome": "unknown"} if isinstance(error, InDoubt) else {"error": str(error)}
             self.close_connection = True  # the body may not have been read
@@ -118,12 +121,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Refused(404, "no such thing")
 
     def _file(self, parts: tuple[str, ...]) -> None:
-        kept = self._kept(parts[0])
+        kept, subject = self._kept(parts[0]), self._customer(parts)
         path = kept.folder.joinpath(*parts[1:])
+        if self.command == "GET" and subject and len(parts) == 3:
+            names = [one.name for one in path.iterdir() if not one.name.startswith(".")] if path.is_dir() else []
+            self._answer(200, {"names": sorted(names)})
+            return
         if self.command == "GET":
-            self._answer(200, path.read_bytes())
+            found = path.read_bytes()
+            self._answer(200, self.server.customers.open(subject, found) if subject else found)
             return
         body = self._body()
+        if subject and self.command == "PUT":
+            body = self.server.customers.seal(subject, body)
         with self.house.writing(parts[0]):
             if self.command == "PUT":
                 disk.keep(path, body)
@@ -134,6 +144,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 raise Refused(405, "GET, PUT or DELETE")
             kept.due.set()
         self._answer(201 if self.command == "PUT" else 200, {"path": "/".join(parts[1:])})
+
+    def _customer(self, parts: tuple[str, ...]) -> str:
+        """Return whose document a path is of; empty for what is no customer's."""
+        if parts[:2] != ("documents", FOLDER):
+            return ""
+        listing = self.command == "GET" and len(parts) == 3
+        if len(parts) < 3 or not SUBJECT.fullmatch(parts[2]) or not (listing or len(parts) == 4):
+            raise Refused(404, "a customer's document is called customers/ACCOUNT/NAME")
+        return parts[2]
 
     def _mail(self, name: str) -> None:
         kept, body = self._kept("mail"), self._body()
