@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..checks.model import Check, Result, Section, State, World
 from ..checks.rules import CHECKS
 from ..checks.rules.differences import with_unused
+from ..checks.rules.erasures import AUDIT
 from ..checks.rules.escrow import ESCROW
 from ..checks.rules.flows import FLOWS
 from ..checks.rules.frame import concerned, judged
@@ -23,6 +24,7 @@ from ..estate.model import Estate, Host, HostName
 from ..hands.secrets import ca_directory
 from ..hands.ssh import certificate_shown
 from ..probes.collecting import TRIES, Collector, notes
+from ..probes.erasures import audited
 from ..probes.flows.matrix import FlowMatrix, Order
 from ..probes.pages import TestPages
 from ..store.checks import KeptChecks
@@ -215,6 +217,7 @@ OUTSIDE: Mapping[str, Callable[[Lookout | Bench], Section]] = {
     "ssh": _ssh,
     PROCEDURES: _procedures,
     TEST_PAGES: _test_pages,
+    AUDIT: lambda lookout: audited(lookout.hands, lookout.estate),
     NEWEST_RUN: _newest_run,
     ESCROW: _escrow,
 }

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 SHOWN = 5
+KEEPERS_PORT = 8445
+"""Where the keepers of the erasure ledger listen, as role ``erasure_ledger`` has it."""
 
 
 def still_there(told: Mapping[str, Any]) -> Iterator[str]:

@@ -37,6 +37,7 @@ _MADE_AGAIN = {
     "/var/lib/secondsite": "the backup jobs' own notes",
     "/var/spool/pgbackrest": "on its way to the archives",
     "/var/lib/secondsite-pager": "pages on their way, and what was heard of other hosts",
+    "/var/lib/secondsite-erasures": "kept by several, and never in a backup: from there destroyed keys would come back",
     "/srv/backup/pgbackrest": "backups",
     "/srv/backup/restic": "backups",
     "/srv/backup/histories": "copies of what the archives hold",

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...estate.model import Host
+from ..absence import KEEPERS_PORT
 from ..model import Facts, Finding, Pair, World
 from .frame import bad, estate_check, good, host_check, pair_check
 from .twins import without_twin
@@ -224,13 +225,13 @@ def _mentions(facts: Facts, path: str) -> Counter[str]:
 
 
 def _peers_elsewhere(host: Host, facts: Facts, world: World) -> Iterator[str]:
-    """Name whom an application host talks to at the other datacenter, name servers and who is paged by it apart."""
+    """Name whom an application host talks to at the other datacenter; name servers, pages and keepers apart."""
     serving = {name for service in world.estate.services for name in service.members.values()}
     if host.name not in serving:
         return
     sites = {member for service in world.estate.services for member in service.members} - {host.site}
     others = {str(one.address): one.name for one in world.estate.hosts.values() if one.site in sites and one.address}
-    apart = {53, 853, *((world.estate.paging.port,) if world.estate.paging is not None else ())}
+    apart = {53, 853, KEEPERS_PORT, *((world.estate.paging.port,) if world.estate.paging is not None else ())}
     for peer in facts["peers"]:
         if peer["address"] in others and peer["port"] not in apart:
             yield f"{others[peer['address']]} port {peer['port']}"
