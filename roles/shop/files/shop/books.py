@@ -21,6 +21,16 @@ from .pool import Away, Link, Pool
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
 
+_ROWS = (
+    "'{0}', (SELECT coalesce(json_agg(to_jsonb(t) - 'customer' ORDER BY t.at), '[]') FROM secondsite.{0} t"
+    " WHERE t.customer = c.name)"
+)
+_TABLES = ("orders", "bills", "logins", "holds", "account_changes", "corrections")
+_EXPORT = (
+    "SELECT json_build_object('account', json_build_object('name', c.name, 'id', c.id, 'contact', c.contact, 'since',"
+    f" c.created_at), {', '.join(_ROWS.format(table) for table in _TABLES)})"
+    " FROM secondsite.customers c WHERE c.name = %(c)s"
+)
 _NOT_NOW = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, psycopg.InterfaceError)
 
 
@@ -85,10 +95,11 @@ class Books:
         """
 
         async def work(connection: AsyncConnection) -> object:
-            on_hold, revoked = await _one(
+            on_hold, revoked = await _one(  # who was erased has no row, and is refused like who was revoked
                 connection,
                 "SELECT EXISTS (SELECT FROM secondsite.holds WHERE customer = %(c)s),"
-                " EXISTS (SELECT FROM secondsite.revocations WHERE customer = %(c)s)",
+                " EXISTS (SELECT FROM secondsite.revocations WHERE customer = %(c)s)"
+                " OR NOT EXISTS (SELECT FROM secondsite.customers WHERE name = %(c)s)",
                 {"c": customer},
             )
             if revoked:
@@ -138,6 +149,31 @@ class Books:
             [name],
             customer=name,
         )
+
+    async def account(self, name: str) -> Kept:
+        """Return (the account's own id) or None."""
+        query = "SELECT id::text FROM secondsite.customers WHERE name = %s"
+        return await self._read(query, [name], customer=name)
+
+    async def export(self, name: str) -> Kept:
+        """Return everything the database holds about a customer, as one object."""
+        return await self._read(_EXPORT, {"c": name}, customer=name)
+
+    async def correct(self, name: str, contact: str) -> Kept:
+        """Put right where a customer is reached, and note that it was."""
+
+        async def work(connection: AsyncConnection) -> object:
+            await _refuse_revoked(connection, name)
+            update = "UPDATE secondsite.customers SET contact = %s WHERE name = %s RETURNING true"
+            if not await _one(connection, update, [contact, name]):
+                raise Revoked(name)
+            insert = (
+                "INSERT INTO secondsite.corrections (customer, what, by_whom) VALUES (%s, 'contact', 'the customer')"
+            )
+            await connection.execute(insert, [name])
+            return [True]
+
+        return await self._write(self._billing, work)
 
     async def mark(self, mark_id: str) -> Kept:
         """Keep a mark in the control database; return whether it is new."""

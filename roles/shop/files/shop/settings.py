@@ -46,12 +46,23 @@ class Database:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """A host that keeps documents: by address, and believed by its name."""
+
+    name: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything the shop needs."""
+    """Everything the shop needs. ``stores`` has that of the own site first, and none where no documents are kept."""
 
     web_host: str
     billing: Database
     control: Database | None
+    stores: tuple[Store, ...]
+    tls: dict[str, str]
     token_secret: bytes
     token_lifetime_s: int
     pool_size: int
@@ -71,7 +82,8 @@ def load(settings_file: Path = SETTINGS, secrets_file: Path | None = None) -> Se
         raise ValueError(f"unknown secrets: {sorted(secrets)}")
     if len(token_secret) < 32:
         raise ValueError("token_secret must have at least 32 characters")
-    return Settings(billing=billing, control=control, token_secret=token_secret, **words)
+    stores = tuple(Store(**store) for store in words.pop("stores"))
+    return Settings(billing=billing, control=control, stores=stores, token_secret=token_secret, **words)
 
 
 def _secrets_file() -> Path:

@@ -14,12 +14,14 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from . import door, tokens
 from .books import Books, InDoubt, Kept, OnHold, Revoked, Taken
+from .documents import Documents
 from .door import Door
+from .person import Person
 from .pool import Away, Pool
 from .settings import DOOR, Settings, load
 
@@ -28,7 +30,7 @@ _BODY_LIMIT = 16 * 1024
 _LOG = logging.getLogger("shop")
 _BUSY = {"Retry-After": "1"}
 
-Handler = Callable[[Request], Awaitable[JSONResponse]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 def application(settings: Settings, door_file: Path = DOOR) -> Starlette:
@@ -45,6 +47,7 @@ def application(settings: Settings, door_file: Path = DOOR) -> Starlette:
                 await pool.close()
 
     shop = _Shop(settings, Books(billing, reading, control, budget_s=settings.budget_s), door_file)
+    person = shop.person
     routes = [
         Route("/health", shop.health, methods=["GET"]),
         Route("/signin", shop.when_open(shop.sign_in), methods=["POST"]),
@@ -52,6 +55,12 @@ def application(settings: Settings, door_file: Path = DOOR) -> Starlette:
         Route("/orders/{id}", shop.when_open(shop.find_order), methods=["GET"]),
         Route("/bills", shop.when_open(shop.bills), methods=["GET"]),
         Route("/customers/me", shop.when_open(shop.me), methods=["GET"]),
+        Route("/documents", shop.when_open(person.names), methods=["GET"]),
+        Route("/documents/{name}", shop.when_open(person.read), methods=["GET"]),
+        Route("/documents/{name}", shop.when_open(person.keep), methods=["PUT"]),
+        Route("/documents/{name}", shop.when_open(person.remove), methods=["DELETE"]),
+        Route("/export", shop.when_open(person.export), methods=["GET"]),
+        Route("/corrections", shop.when_open(shop.correct), methods=["POST"]),
     ]
     if control is not None:
         routes.append(Route("/control", shop.when_open(shop.mark), methods=["POST"]))
@@ -64,6 +73,8 @@ class _Shop:
         self._settings = settings
         self._books = books
         self._door_file = door_file
+        documents = Documents(settings.stores, settings.tls) if settings.stores else None
+        self.person = Person(books, documents, self._customer)
 
     def when_open(self, handler: Handler) -> Handler:
         """Answer 503 while the door is not open, and to who waited so long that he has gone or soon will have.
@@ -71,7 +82,7 @@ class _Shop:
         Without that a shop which fell behind once would go on serving nobody: each of its answers would come too late.
         """
 
-        async def guarded(request: Request) -> JSONResponse:
+        async def guarded(request: Request) -> Response:
             if _waited_s(request) > self._settings.wait_s:
                 return JSONResponse({"error": "not now"}, status_code=503, headers=_BUSY)
             if door.read(self._door_file) is not Door.OPEN:
@@ -143,6 +154,10 @@ class _Shop:
             raise HTTPException(401, "no such customer any more")
         since, logins, holds = kept.row
         return _answer({"customer": customer, "since": since, "logins": logins, "holds": holds}, kept)
+
+    async def correct(self, request: Request) -> JSONResponse:
+        self._customer(request)
+        return await self.person.correct(request, (await _body(request, "contact"))["contact"])
 
     async def mark(self, request: Request) -> JSONResponse:
         self._customer(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 from .house import House, InDoubt, NotNow, NotSent
 from .kept import Kept
 from .quorum import Away
-from .sealed import Customers, subjects_in
+from .sealed import FOLDER, SUBJECT, Customers, Gone, subjects_in
 
 SOCKET = Path("/run/storekeeper/control.sock")
 
@@ -26,7 +27,16 @@ def serve(house: House, kept: Mapping[str, Kept], customers: Customers) -> None:
         """Tell whose documents are still here of those that the ledger says were erased."""
         return {"erased": customers.erased(subjects_in(kept["documents"].folder)) if customers.has_ledger else []}
 
-    verbs = {**_VERBS, "erased": erased}
+    def documents(_: House, kept: Mapping[str, Kept], *, account: str) -> Mapping[str, object]:
+        """Tell a customer's documents, opened: what a person, or somebody with a right to it, asks for in full."""
+        folder = kept["documents"].folder / FOLDER / account
+        if not SUBJECT.fullmatch(account) or not folder.is_dir():
+            return {"documents": {}}
+        found = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+        opened = {path.name: customers.open(account, path.read_bytes()) for path in found}
+        return {"documents": {name: base64.b64encode(raw).decode() for name, raw in opened.items()}}
+
+    verbs = {**_VERBS, "erased": erased, "documents": documents}
     SOCKET.unlink(missing_ok=True)
 
     class Handler(socketserver.StreamRequestHandler):
@@ -34,7 +44,7 @@ def serve(house: House, kept: Mapping[str, Kept], customers: Customers) -> None:
             words = json.loads(self.rfile.readline(65536))
             try:
                 said = verbs[str(words.pop("verb"))](house, kept, **words)
-            except (NotNow, NotSent, Away, InDoubt, OSError, KeyError, TypeError) as error:
+            except (NotNow, NotSent, Away, InDoubt, Gone, OSError, KeyError, TypeError) as error:
                 said = {"error": f"{type(error).__name__}: {error}", "in_doubt": isinstance(error, (Away, InDoubt))}
             with contextlib.suppress(BrokenPipeError):  # who asked waited no longer
                 self.wfile.write(json.dumps(said).encode() + b"\n")
