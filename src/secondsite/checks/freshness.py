@@ -19,6 +19,8 @@ OLDEST = {
     "backup": dt.timedelta(hours=9),
 }
 OLDEST_FULL = dt.timedelta(days=8)
+KEPT_AT_MOST = dt.timedelta(days=92)
+"""How long after the live database any backup may hold what was erased there: three months."""
 UNITS = dict.fromkeys(("full", "diff", "incr"), "keep") | dict.fromkeys(
     ("newest", "older", "packs", "snapshots", "tally"), "verify"
 )

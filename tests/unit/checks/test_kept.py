@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from ruamel.yaml import YAML
 from tests.unit.checks.estates import BY_ID
 
-from secondsite.checks.freshness import expected_jobs
+from secondsite.checks.freshness import KEPT_AT_MOST, expected_jobs
 from secondsite.checks.model import Result, Section, State, World
 from secondsite.checks.rules.frame import judged
 from secondsite.checks.rules.kept import is_covered, log_troubles, segment, stanza_troubles
 from secondsite.estate.load import load_estate
 from secondsite.estate.model import Host, HostName
 
-FULL = load_estate(Path(__file__).parents[3] / "inventories" / "lab")
+ROOT = Path(__file__).parents[3]
+FULL = load_estate(ROOT / "inventories" / "lab")
 NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
 AT = NOW.timestamp()
 HOUR = 3600.0
@@ -84,6 +86,7 @@ def kept(host: Host) -> dict[str, Any]:
         "now": AT,
         "stanzas": {SCOPES[port]: stanza(port) for port in SCOPES} if is_one else {},
         "snapshots": snapshots if "append_only" in host.groups else None,
+        "oldest": dict.fromkeys(map(str, snapshots), AT - 24 * HOUR) if "append_only" in host.groups else {},
     }
 
 
@@ -332,3 +335,37 @@ def test_a_folder_that_came_to_hold_something_since_and_that_its_job_takes_next_
     assert outcome("BK-COVERAGE", opened).state is State.FAILED
     assert outcome("BK-COVERAGE", lambda told: opened(told, "/srv/other")).state is State.FAILED
     assert outcome("BK-COVERAGE", lambda told: opened(told, "/srv/new")).state is State.PASSED
+
+
+@pytest.mark.parametrize(
+    ("change", "saw"),
+    [
+        pytest.param(
+            set_to("vault", "kept", "oldest", "db-dc2", to=AT - 93 * 24 * HOUR),
+            "vault: the oldest snapshot of db-dc2 is 93 days old",
+            id="a snapshot",
+        ),
+        pytest.param(
+            set_to(
+                *ONE, "backups", to=[{**stanza()["backups"][0], "stop": AT - 100 * 24 * HOUR}, *stanza()["backups"]]
+            ),
+            "the oldest backup of billing is 100 days old",
+            id="a backup beside a newer one",
+        ),
+    ],
+)
+def test_what_is_kept_longer_than_three_months_is_found(change: Callable[[Told], None], saw: str) -> None:
+    result = outcome("DATA-RETENTION", change)
+    assert result.state is State.FAILED
+    assert saw in result.saw
+
+
+def test_what_is_younger_may_be_kept_and_nothing_at_all_tells_nothing() -> None:
+    assert outcome("DATA-RETENTION", lambda _: None).state is State.PASSED
+    none = set_to("store-dc1", "kept", "stanzas", to={})
+    assert outcome("DATA-RETENTION", none).state is State.UNKNOWN
+
+
+def test_what_accountctl_prints_and_what_is_checked_is_one_promise() -> None:
+    defaults = YAML(typ="safe").load(ROOT / "roles" / "erasure_ledger" / "defaults" / "main.yml")
+    assert defaults["erasure_ledger_backups_days"] == KEPT_AT_MOST.days

@@ -77,6 +77,7 @@ def test_a_snapshot_that_is_not_what_its_name_says_is_none(tmp_path: Path) -> No
     )
     told = keeping.kept({}, repository=tmp_path / "none", append_only=Path(unit))
     assert set(told["snapshots"]["db-dc1"]) == {name}
+    assert set(told["oldest"]) == {"db-dc1"}
     assert told["stanzas"] == {}
 
 

@@ -16,6 +16,7 @@ import datetime as dt
 import json
 import os
 import pwd
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -66,6 +67,7 @@ class Accounts:
     def change(self, verb: str, name: str, reason: str) -> str:
         """Begin or end what may be in force for an account."""
         kind = NAMED[verb]
+        require_nameless(reason, name)
         subject = self._subject(name)
         in_force = self.books.in_force(subject)
         state = rules.BEGINS.get(kind) or rules.ENDS[kind]
@@ -73,7 +75,7 @@ class Accounts:
             raise NotDone(f"{name}: {verb} was in force already, or there was nothing to end; nothing was changed")
         if state is State.REVOCATION and kind in rules.ENDS and State.CLOSURE in in_force:
             raise NotDone(f"{name}: the account is closed; nothing was changed. First: accountctl reopen")
-        entry = self._entry(kind, subject, name, reason)
+        entry = self._entry(kind, subject, reason)
         kept = self._keep(entry)
         self._settle(entry, change=verb)
         return f"{name}: {verb}" + (f" (in the ledger at {', '.join(kept)})" if kept else "")
@@ -81,12 +83,16 @@ class Accounts:
     def erase(self, name: str, reason: str) -> str:
         """Take a person out for good, unless a legal hold forbids it."""
         self._require_ledger()
+        require_nameless(reason, name)
         subject = self._subject(name)
         since = self._legal_hold(subject)
         if since:
-            self._refuse(subject, name, reason)
+            self._refuse(subject, reason)
             raise NotDone(f"{name}: nothing was erased: a legal hold is in force ({since}); the refusal is recorded")
-        entry = self._entry(Kind.ERASED, subject, name, reason)
+        return self._take_out(name, subject, reason)
+
+    def _take_out(self, name: str, subject: str, reason: str) -> str:
+        entry = self._entry(Kind.ERASED, subject, reason)
         kept = self._keep(entry)
         self._settle(entry, change="erase")
         left = self.books.rows_of(name) + self.books.rows_of(subject)
@@ -98,15 +104,17 @@ class Accounts:
         )
 
     def clean_up(self) -> str:
-        """Erase every account that was closed long enough ago; those under a legal hold stay, and are named."""
+        """Erase every account that was closed; those under a legal hold stay, and are named."""
         self._require_ledger()
+        if not self.books.leads():
+            return "left to the host that leads"
         done, stayed = 0, []
-        for name, subject in self.books.closed_before(self.settings.closed_days):
-            try:
-                self.erase(name, f"closed {self.settings.closed_days} days ago or earlier")
-                done += 1
-            except NotDone:
+        for name, subject in self.books.closed():
+            if self._legal_hold(subject):
                 stayed.append(subject)
+            else:
+                self._take_out(name, subject, "clean-up of closed accounts")
+                done += 1
         held = f"; under a legal hold, and kept: {', '.join(stayed)}" if stayed else ""
         return f"erased {done} closed accounts{held}"
 
@@ -217,14 +225,12 @@ class Accounts:
             return f"since {_day(one.states[State.LEGAL_HOLD].at)}"
         return "in the database" if State.LEGAL_HOLD in self.books.in_force(subject) else ""
 
-    def _refuse(self, subject: str, name: str, reason: str) -> None:
-        entry = self._entry(Kind.REFUSED, subject, name, reason)
+    def _refuse(self, subject: str, reason: str) -> None:
+        entry = self._entry(Kind.REFUSED, subject, reason)
         self._keep(entry)
         self._settle(entry, change="refuse-erasure")
 
-    def _entry(self, kind: Kind, subject: str, name: str, reason: str) -> Entry:
-        if name.casefold() in reason.casefold():
-            raise NotDone("a reason is kept for ever: it may not name the person. Nothing was changed")
+    def _entry(self, kind: Kind, subject: str, reason: str) -> Entry:
         try:
             return Entry(kind=kind, subject=subject, at=self.now(), by=self.by, reason=reason)
         except Wrong as error:
@@ -256,6 +262,16 @@ class Accounts:
 
     def _recoverable_until(self, entry: Entry) -> str:
         return _day(entry.at + self.settings.backups_days * 86400)
+
+
+def require_nameless(reason: str, name: str) -> None:
+    """Refuse a reason that names the person: the ledger keeps it for ever.
+
+    Raises:
+        NotDone: it does.
+    """
+    if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", reason, re.IGNORECASE):
+        raise NotDone("a reason is kept for ever: it may not name the person. Nothing was changed")
 
 
 def _held_by_law(standings: dict[str, Standing]) -> set[str]:

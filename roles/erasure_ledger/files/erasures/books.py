@@ -104,13 +104,13 @@ class Books:
         query = "SELECT c.id::text FROM secondsite.legal_holds s JOIN secondsite.customers c ON c.name = s.customer"
         return sorted(str(row["id"]) for row in self._all(query))
 
-    def closed_before(self, days: int) -> list[tuple[str, str]]:
-        """Return name and id of every account that was closed so many days ago."""
+    def closed(self) -> list[tuple[str, str]]:
+        """Return name and id of every account that was closed."""
         query = (
             "SELECT c.name, c.id::text FROM secondsite.closures s JOIN secondsite.customers c ON c.name = s.customer"
-            " WHERE s.at < now() - make_interval(days => %s) ORDER BY s.at"
+            " ORDER BY s.at"
         )
-        return [(str(row["name"]), str(row["id"])) for row in self._all(query, days)]
+        return [(str(row["name"]), str(row["id"])) for row in self._all(query)]
 
     def settle(self, subject: str, standing: Standing, *, change: str = "", entry: Entry | None = None) -> bool:
         """Make what is in force in the ledger so here, in one transaction; say whether anything had to be changed.

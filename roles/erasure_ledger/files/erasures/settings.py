@@ -31,7 +31,6 @@ class Settings:
     readers_of_keys: frozenset[str]
     databases: Mapping[str, Any]
     backups_days: int
-    closed_days: int
     tls: Mapping[str, str]
 
     @property
@@ -63,6 +62,5 @@ def load(path: Path = CONFIGURATION) -> Settings:
         readers_of_keys=frozenset(told["readers_of_keys"]),
         databases=told["databases"],
         backups_days=told["backups_days"],
-        closed_days=told["closed_days"],
         tls=told["tls"],
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...estate.model import Host, HostName
-from ..freshness import OLDEST, OLDEST_FULL, UNITS, expected_jobs, wanted_snapshots
+from ..freshness import KEPT_AT_MOST, OLDEST, OLDEST_FULL, UNITS, expected_jobs, wanted_snapshots
 from ..model import Facts, Finding, World
 from .frame import bad, estate_check, good, host_check, unclear
 
@@ -360,4 +360,34 @@ def _covered_clusters(
             yield good(f"{host.name}: {', '.join(cluster['databases'])} at port {port}", host.name)
 
 
-CHECKS = (jobs_run, fresh, coverage)
+# --- retention ---
+
+
+@host_check(
+    "DATA-RETENTION",
+    reads="kept",
+    groups="repository",
+    expected=f"no repository holds a backup that is older than {KEPT_AT_MOST.days} days: what was erased is gone",
+    fix="there: have what is older expire (pgbackrest expire; at the append-only server restic forget and prune)",
+    commitments="C24 C25",
+    controls="DR-12 DR-35",
+    tags="backup data",
+)
+def nothing_is_kept_too_long(host: Host, facts: Facts, _: World) -> Iterator[Finding]:
+    """What was erased is in no backup any more after three months."""
+    told = facts["kept"]
+    oldest = {f"snapshot of {name}": at for name, at in told["oldest"].items()}
+    for scope, stanza in told["stanzas"].items():
+        if stanza["backups"]:
+            oldest[f"backup of {scope}"] = min(one["stop"] for one in stanza["backups"])
+    limit = KEPT_AT_MOST.total_seconds()
+    too_old = sorted((at, what) for what, at in oldest.items() if told["now"] - at > limit)
+    for at, what in too_old[:_SHOWN]:
+        yield bad(f"{host.name}: the oldest {what} is {(told['now'] - at) / 86400:.0f} days old", host.name)
+    if not too_old and oldest:
+        yield good(f"{host.name}: the oldest is {(told['now'] - min(oldest.values())) / 86400:.0f} days old", host.name)
+    elif not oldest:
+        yield unclear(f"{host.name}: there is no backup, so nothing tells how long one is kept", host.name)
+
+
+CHECKS = (jobs_run, fresh, coverage, nothing_is_kept_too_long)

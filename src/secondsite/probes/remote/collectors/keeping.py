@@ -155,6 +155,7 @@ def kept(_: Settings, repository: Path = _REPOSITORY, append_only: Path = _APPEN
         "now": time.time(),
         "stanzas": _stanzas(repository) if repository.is_file() else {},
         "snapshots": _snapshots(_path_of_server(append_only)) if append_only.is_file() else None,
+        "oldest": _oldest(_path_of_server(append_only)) if append_only.is_file() else {},
     }
 
 
@@ -240,6 +241,17 @@ def _snapshots(folder: Path) -> dict[str, dict[str, float]]:
             for at, path, name in newest[:_NEWEST]
             if hashlib.sha256(Path(path).read_bytes()).hexdigest() == name
         }
+    return found
+
+
+def _oldest(folder: Path) -> dict[str, float]:
+    """Return for each producer when its oldest snapshot came in."""
+    found: dict[str, float] = {}
+    for producer in sorted(folder.iterdir()):
+        if (producer / "snapshots").is_dir():
+            with os.scandir(producer / "snapshots") as inside:
+                ages = [entry.stat().st_mtime for entry in inside]
+            found |= {producer.name: min(ages)} if ages else {}
     return found
 
 
