@@ -56,7 +56,7 @@ def test_the_lab_estate_is_read_into_nouns() -> None:
     assert estate.workloads[WorkloadName("control")].is_control_arm
     assert estate.detection.silence == dt.timedelta(milliseconds=1500)
     assert [host.name for host in estate.hosts_at(SiteName("dc2"))] == ["web-dc2", "db-dc2"]
-    assert estate.hosts[HostName("vault")].groups == ("vault", "etcd", "standby", "nameserver")
+    assert estate.hosts[HostName("vault")].groups == ("vault", "etcd", "standby", "nameserver", "erasures")
     assert estate.quorum is not None
     assert {estate.hosts[name].site for name in estate.quorum.members} == {"dc1", "dc2", "vault"}
 
