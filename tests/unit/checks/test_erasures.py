@@ -168,7 +168,7 @@ def kept(keeping: tuple[ModuleType, ModuleType], state: Path, kinds: list[str]) 
     disk, rules = keeping
     shelf = disk.Shelf(state)
     words = [
-        {"kind": kind, "subject": GONE, "at": float(at), "by": "ops", "reason": "why", "what": ""}
+        {"kind": kind, "subject": GONE, "at": float(at), "by": "ops", "reason": "why"}
         for at, kind in enumerate(kinds, 1)
     ]
     shelf.add([rules.entry_in(one) for one in words], now=50.0)

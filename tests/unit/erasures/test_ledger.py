@@ -45,14 +45,13 @@ def lists_of_entries(draw: st.DrawFn) -> list[dict[str, Any]]:
             "at": st.integers(1, 30).map(float),
             "by": st.just("ops"),
             "reason": st.sampled_from(["ticket 1", "ticket 2"]),
-            "what": st.just(""),
         }
     )
     return draw(st.lists(one, max_size=25))
 
 
 def entry(rules: ModuleType, kind: str, at: float, subject: str = SUBJECTS[0]) -> Any:
-    return rules.entry_in({"kind": kind, "subject": subject, "at": at, "by": "ops", "reason": "why", "what": ""})
+    return rules.entry_in({"kind": kind, "subject": subject, "at": at, "by": "ops", "reason": "why"})
 
 
 @given(written=lists_of_entries(), chance=st.randoms(use_true_random=False))
@@ -236,12 +235,11 @@ def test_an_entry_counts_when_a_majority_has_it_and_an_erasure_when_the_vault_do
         pytest.param({"at": float("inf")}, id="a time without end"),
         pytest.param({"reason": ""}, id="no reason"),
         pytest.param({"reason": "a\nb"}, id="a reason of two lines"),
-        pytest.param({"what": "a.pdf"}, id="a document that is not removed"),
         pytest.param({"more": 1}, id="an unknown key"),
     ],
 )
 def test_an_entry_that_could_not_be_meant_is_refused(rules: ModuleType, change: dict[str, Any]) -> None:
-    words = {"kind": "held", "subject": SUBJECTS[0], "at": 1.0, "by": "ops", "reason": "why", "what": ""} | change
+    words = {"kind": "held", "subject": SUBJECTS[0], "at": 1.0, "by": "ops", "reason": "why"} | change
 
     with pytest.raises(rules.Wrong):
         rules.entry_in(words)

@@ -35,7 +35,6 @@ class Kind(enum.Enum):
     READMITTED = "readmitted"
     LEGAL_HOLD = "legal-hold"
     LEGAL_HOLD_LIFTED = "legal-hold-lifted"
-    CONTENT_REMOVED = "content-removed"
 
 
 class State(enum.Enum):
@@ -59,8 +58,8 @@ ENDS = {
     Kind.REOPENED: State.CLOSURE,
     Kind.LEGAL_HOLD_LIFTED: State.LEGAL_HOLD,
 }
-# These promise that something never comes back, whatever is lost: a place apart from both datacenters must have them.
-NEEDS_APART = frozenset({Kind.ERASED, Kind.CONTENT_REMOVED})
+# This promises that somebody never comes back, whatever is lost: a place apart from both datacenters must have it.
+NEEDS_APART = frozenset({Kind.ERASED})
 
 
 class Wrong(ValueError):
@@ -69,14 +68,13 @@ class Wrong(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One thing that was ordered. ``at`` is in seconds since 1970, UTC; ``by`` is who ordered it; ``what`` is a document."""
+    """One thing that was ordered. ``at`` is in seconds since 1970, UTC; ``by`` is who ordered it."""
 
     kind: Kind
     subject: str
     at: float
     by: str
     reason: str
-    what: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what could not be meant.
@@ -89,12 +87,6 @@ class Entry:
         for word in (self.by, self.reason):
             if not 0 < len(word) <= LONGEST or not word.isprintable():
                 raise Wrong(f"who ordered it and why are texts of 1 to {LONGEST} printable characters")
-        if (
-            len(self.what) > LONGEST
-            or not self.what.isprintable()
-            or bool(self.what) != (self.kind is Kind.CONTENT_REMOVED)
-        ):
-            raise Wrong("a removed document is named, and nothing else is")
         if not 0 < self.at < 1e11:
             raise Wrong(f"{self.at!r} is no time")
 
@@ -111,7 +103,6 @@ class Entry:
             "at": round(self.at, 6),
             "by": self.by,
             "reason": self.reason,
-            "what": self.what,
         }
 
 
@@ -122,13 +113,13 @@ def entry_in(words: Any) -> Entry:
         Wrong: it is none; an unknown word is no default.
     """
     try:
-        if set(words) != {"kind", "subject", "at", "by", "reason", "what"}:
+        if set(words) != {"kind", "subject", "at", "by", "reason"}:
             raise Wrong(f"an entry has other keys: {sorted(map(str, words))[:9]}")
-        texts = [words[name] for name in ("kind", "subject", "by", "reason", "what")]
+        texts = [words[name] for name in ("kind", "subject", "by", "reason")]
         if not all(isinstance(text, str) for text in texts) or isinstance(words["at"], bool):
             raise Wrong("an entry has texts and a time")
-        kind, subject, by, reason, what = texts
-        return Entry(kind=Kind(kind), subject=subject, at=round(float(words["at"]), 6), by=by, reason=reason, what=what)
+        kind, subject, by, reason = texts
+        return Entry(kind=Kind(kind), subject=subject, at=round(float(words["at"]), 6), by=by, reason=reason)
     except (TypeError, ValueError, OverflowError) as error:
         raise Wrong(str(error)) from error
 
@@ -226,7 +217,6 @@ class Standing:
     erased: Entry | None = None
     states: Mapping[State, Entry] = field(default_factory=dict)
     ended: frozenset[State] = frozenset()
-    removed: tuple[Entry, ...] = ()
     forbidden: tuple[Entry, ...] = ()
 
 
@@ -250,20 +240,18 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
 def _after(before: Standing, entry: Entry) -> Standing:
     if before.erased is not None:
         return before
-    states, ended, removed, forbidden = dict(before.states), before.ended, before.removed, before.forbidden
+    states, ended, forbidden = dict(before.states), before.ended, before.forbidden
     if entry.kind is Kind.ERASED:
         if State.LEGAL_HOLD not in states:
-            return Standing(erased=entry, removed=removed, forbidden=forbidden)
+            return Standing(erased=entry, forbidden=forbidden)
         forbidden = (*forbidden, entry)
-    elif entry.kind is Kind.CONTENT_REMOVED:
-        removed = (*removed, entry)
     elif entry.kind in BEGINS:
         states.setdefault(BEGINS[entry.kind], entry)
         ended -= {BEGINS[entry.kind]}
     elif entry.kind in ENDS:
         states.pop(ENDS[entry.kind], None)
         ended |= {ENDS[entry.kind]}
-    return Standing(states=states, ended=ended, removed=removed, forbidden=forbidden)
+    return Standing(states=states, ended=ended, forbidden=forbidden)
 
 
 def erased(standings: Mapping[str, Standing]) -> dict[str, Entry]:
