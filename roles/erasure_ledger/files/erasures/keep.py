@@ -17,8 +17,8 @@ from .door import Door
 from .rules import Wrong
 from .settings import Keeper, Settings
 
-EVERY_S = 2.0
-KEYS_EVERY = 5
+EVERY_S = 10.0
+KEYS_EVERY = 2
 TOLD = Path("/run/secondsite-erasures/gathered.json")
 
 

@@ -22,7 +22,8 @@ from .look import boottime
 from .settings import IDENTIFIER, RUN, STATE, WAYS, Place, Settings
 from .spool import Spool
 
-TICK_S = 0.5
+TICK_S = 1.0
+IDLE_S = 3.0
 AGAIN_S, AGAIN_MOST_S = 2.0, 30.0
 TEST_FOR_S = 60.0
 STATE_EVERY_S = 2.0
@@ -46,6 +47,7 @@ class Teller:
         self.look: dict[str, Any] = {}
         self.began = boottime()
         self.beats = [threading.Event() for _ in settings.tells]
+        self.new = {way: threading.Event() for way in WAYS}
         (run / "asked").mkdir(parents=True, exist_ok=True)
 
     # Troubles
@@ -70,7 +72,7 @@ class Teller:
         )
         for page in pages:
             say(f"{page.kind}: {page.text} ({page.id})")
-            self.spool.put(page)
+            self.put(page)
         if pages or after.keys() != self.opened.keys():
             open_now = {key: asdict(one) for key, one in after.items()}
             self.write("what is open", lambda: disk.place(self.state / "open.json", open_now, durable=True))
@@ -92,7 +94,13 @@ class Teller:
                 page = rules.page_of(
                     "test", self.settings.host, "test", "this is a test", since=time.time(), at=time.time()
                 )
-                self.spool.put(replace(page, id=path.name))
+                self.put(replace(page, id=path.name))
+
+    def put(self, page: rules.Page) -> None:
+        """Keep a page until every way took it, and have them try at once."""
+        self.spool.put(page)
+        for new in self.new.values():
+            new.set()
 
     # Sending
 
@@ -101,7 +109,8 @@ class Teller:
         again: dict[str, tuple[float, float]] = {}
         while True:
             self.send_due(way, again)
-            time.sleep(TICK_S)
+            self.new[way].wait(TICK_S if again else IDLE_S)  # a relay puts what others ask of it beside, unheard
+            self.new[way].clear()
 
     def send_due(self, way: str, again: dict[str, tuple[float, float]]) -> None:
         """Try every page that is due, newest last; one that was not taken waits longer each time."""
