@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import hashlib
 import importlib
 import json
@@ -28,7 +30,9 @@ def module(name: str) -> Any:
         sys.dont_write_bytecode = before
 
 
-common, packs, snapshots, stanzas, tables = map(module, ("common", "packs", "snapshots", "stanzas", "tables"))
+common, packs, snapshots, stanzas, tables, tallies = map(
+    module, ("common", "packs", "snapshots", "stanzas", "tables", "tally")
+)
 
 # --- what pgBackRest 2.55 prints; it ended with 0 each time ---
 
@@ -261,3 +265,35 @@ def test_what_older_snapshots_hold_is_forgotten_but_for_one_a_day(tmp_path: Path
     left = [int(path.stem.split("-")[1]) // 3600 for path in job.records(tmp_path, "files")]
     assert left[: job.REMEMBERED] == list(range(hours - 1, hours - 1 - job.REMEMBERED, -1))
     assert len(left) <= job.REMEMBERED + job.REMEMBERED_DAYS + 1
+
+
+class Clocked:
+    """A connection on which every statement takes as long as it is told; it remembers what was committed."""
+
+    def __init__(self, *, steps: list[float]) -> None:
+        self.now, self.steps = dt.datetime(2026, 1, 1, tzinfo=dt.UTC), steps
+        self.done: list[str] = []
+
+    def execute(self, query: str, _values: object = None) -> Clocked:
+        self.now += dt.timedelta(seconds=self.steps.pop(0) if self.steps else 0.01)
+        self.done.append(query.split("(", maxsplit=1)[0].strip())
+        return self
+
+    def fetchone(self) -> tuple[dt.datetime]:
+        return (self.now,)
+
+    def transaction(self) -> contextlib.nullcontext[None]:
+        return contextlib.nullcontext()
+
+
+def test_nothing_is_destroyed_that_was_not_preceded_by_a_commit_within_the_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tallies.time, "sleep", lambda _: None)
+    quick, slow = Clocked(steps=[0.1, 0.3]), Clocked(steps=[0.1, 1.2])
+
+    assert tallies.destroyed(quick, "marker", 1, "digest")
+    assert any(one.startswith("DROP TABLE") for one in quick.done)
+    assert not tallies.destroyed(slow, "marker", 1, "digest")
+    assert not [one for one in slow.done if one.startswith("DROP TABLE")]
+    assert slow.done[-1].startswith("DELETE FROM"), "what was not destroyed is not told of"
