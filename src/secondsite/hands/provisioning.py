@@ -82,7 +82,7 @@ class FirstContact:
             ActionError: it failed on some hosts; they are named.
         """
         hosts = _hosts(self.estate, arguments)
-        contacted = self.door.first_contact(hosts, directory=_work(context), now=self.now(), timeout=context.timeout)
+        contacted = self._contacted(hosts, context)
         reached = [str(host.name) for host in hosts if host.name not in contacted.unreachable]
         _require_contact(contacted, reached=reached)
         said = f"{len(contacted.made)} of {len(hosts)} hosts were new"
@@ -93,6 +93,21 @@ class FirstContact:
             "unreachable": dict(contacted.unreachable),
         }
         return Outcome(changed=bool(contacted.made), detail=detail)
+
+    def _contacted(self, hosts: Sequence[Host], context: StepContext) -> Contacted:
+        """Make first contact, and once more with hosts on which it failed: one that just started may answer slowly."""
+        now, directory = self.now(), _work(context)
+        first = self.door.first_contact(hosts, directory=directory, now=now, timeout=context.timeout)
+        slow = [host for host in hosts if host.name in first.failed]
+        if not slow:
+            return first
+        again = self.door.first_contact(slow, directory=directory / "again", now=now, timeout=context.timeout)
+        return Contacted(
+            already=(*first.already, *again.already),
+            made=(*first.made, *again.made),
+            unreachable={**first.unreachable, **again.unreachable},
+            failed=again.failed,
+        )
 
     def look(self, arguments: Json, *, key: str, context: StepContext) -> Seen:  # noqa: ARG002  the arguments name it
         """Ask every host, by certificate, whether first contact is complete."""
