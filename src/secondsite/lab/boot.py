@@ -82,8 +82,9 @@ def _boot(
     wires.plug_in(settings, topology, hosts)
 
     def prepare_and_start(host: LabHost) -> None:
-        machines.prepare(settings, host, rootfs)
-        machines.start(settings, host, rootfs, stepping_back=stepping_back)
+        made_from = machines.made_from(settings, host, rootfs)
+        machines.prepare(settings, host, made_from)
+        machines.start(settings, host, made_from, stepping_back=stepping_back)
 
     machines.in_parallel(prepare_and_start, hosts)
     wait_for_ssh(settings, hosts)

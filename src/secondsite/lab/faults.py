@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from ..drill.model import FaultKind
 from ..drill.ports import FaultBegun, LinksCut, PowerCut, Silence
 from ..errors import ActionError, Effect, UsageError
 from . import boot, listen, machines, netns, partial, processes, wires
+from .image import unpack_archive
 from .keys import ensure_keys
 from .load import load_topology
 from .model import (
@@ -31,7 +33,7 @@ from .model import (
     Wire,
 )
 from .rules import ends_held_down, hosts_meant, leg_of, links_in, outsider, wire_of, wires_of
-from .state import begin_faults, end_faults, exclusively, read_state
+from .state import begin_faults, end_faults, exclusively, read_state, write_whole
 
 _DEAD_WITHIN_S = 10.0
 _REPAIRED_WITHIN_S = 5.0
@@ -133,10 +135,11 @@ class LabInjector:
             end_faults(self._settings, POWER_CUT, [host.name for host in dead])
             self._hold(topology)
 
-    def deliver(self, hosts: Sequence[str]) -> tuple[str, ...]:
+    def deliver(self, hosts: Sequence[str], *, image: str = "") -> tuple[str, ...]:
         """Put new machines in the place of hosts that have no power, fresh from the image: nothing is left of the old.
 
-        They answer SSH, as bare as on the first day, when this returns. Return their names.
+        They answer SSH, as bare as on the first day, when this returns. Return their names. With ``image`` they are
+        made from that file, and from nothing that this machine has kept.
 
         Raises:
             UsageError: a host still has its power: what stands there is not thrown away.
@@ -155,6 +158,10 @@ class LabInjector:
             for host in chosen:
                 machines.wait_until_released(self._settings, host.name)
                 machines.scrap(self._settings, host)
+            if image:
+                rootfs = unpack_archive(Path(image), self._settings.home / "delivered")
+                for host in chosen:
+                    write_whole(self._settings.host_dir(host.name) / machines.MADE_FROM, f"{rootfs}\n")
             ensure_keys(self._settings, topology.hosts.values())
             boot.power_on(self._settings, topology, chosen)
             end_faults(self._settings, POWER_CUT, [host.name for host in chosen])

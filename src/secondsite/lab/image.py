@@ -27,6 +27,9 @@ PACKAGES = (
     "pgbouncer", "pgbackrest", "restic", "restic-rest-server", "git", "fcgiwrap", "postfix",
     "nut-server", "nut-client", "age", "faketime",
 )  # fmt: skip
+ARCHIVE = "image.tar.gz"
+KEPT_IMAGE = "/var/lib/secondsite-image"
+"""Where a host that keeps the image has it."""
 _BUILD_TIMEOUT_S = 1500
 _APT_OPTIONS = ('APT::Install-Recommends "false"', "Acquire::Retries 3")
 _DPKG_OPTIONS = (
@@ -52,6 +55,63 @@ def image_key() -> str:
 def image_path(cache: Path, key: str) -> Path:
     """Return where the image of that key is, or would be."""
     return cache / "images" / key / "rootfs"
+
+
+def archive_of(rootfs: Path) -> Path:
+    """Return where the image of a root file system lies as one file, for whoever keeps a copy of it."""
+    return rootfs.parent / "kept" / ARCHIVE
+
+
+def ensure_archive(rootfs: Path, *, say: Callable[[str], None]) -> Path:
+    """Return the image as one compressed file, made now if there is none; with it lies its digest.
+
+    Raises:
+        ActionError: it could not be made; nothing half-made is left under its name.
+    """
+    path = archive_of(rootfs)
+    if not path.exists():
+        with _building(rootfs.parents[2], say):
+            if not path.exists():
+                say("packing the lab image into one file, for the host that keeps it")
+                _pack(rootfs, path)
+    return path
+
+
+def _pack(rootfs: Path, path: Path) -> None:
+    part = path.parent.with_name("kept.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    made = part / ARCHIVE
+    packed = subprocess.run(
+        ["tar", "--create", f"--directory={rootfs}", "--numeric-owner", "--xattrs", "--use-compress-program=gzip -1",
+         f"--file={made}", "."],
+        check=False, capture_output=True, text=True, timeout=_BUILD_TIMEOUT_S,
+    )  # fmt: skip
+    if packed.returncode != 0:
+        raise ActionError(f"the image can't be packed: {packed.stderr.strip()[-300:]}", effect=Effect.NONE)
+    with made.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    (part / f"{ARCHIVE}.sha256").write_text(f"{digest}  {ARCHIVE}\n", encoding="ascii")
+    shutil.rmtree(path.parent, ignore_errors=True)
+    part.rename(path.parent)
+
+
+def unpack_archive(archive: Path, into: Path) -> Path:
+    """Lay an image out from one file, and return its root file system.
+
+    Raises:
+        ActionError: it is no such file.
+    """
+    rootfs = into / "rootfs"
+    shutil.rmtree(into, ignore_errors=True)
+    rootfs.mkdir(parents=True)
+    laid = subprocess.run(
+        ["tar", "--extract", f"--directory={rootfs}", "--numeric-owner", "--xattrs", "--gzip", f"--file={archive}"],
+        check=False, capture_output=True, text=True, timeout=_BUILD_TIMEOUT_S,
+    )  # fmt: skip
+    if laid.returncode != 0:
+        raise ActionError(f"{archive} can't be laid out: {laid.stderr.strip()[-300:]}", effect=Effect.NONE)
+    return rootfs
 
 
 def is_cached(cache: Path) -> bool:

@@ -38,6 +38,7 @@ class _Host(_Strict):
     carrier_leg: int | None = Field(default=None, ge=1, le=9)
     edge_leg: int | None = Field(default=None, ge=1, le=9)
     disk: _Disk | None = None
+    keeps_image: bool = False
 
 
 class _Transit(_Strict):
@@ -203,7 +204,7 @@ def _host(name: str, host: _Host, lab: _Lab) -> LabHost:
     return LabHost(
         name=name, site=host.site, management=_interface(host.management, lab.control.network),
         addresses=_legs(name, host, lab), carrier=host.carrier_leg is not None, edge=host.edge_leg is not None,
-        disk=_disk(host.disk),
+        disk=_disk(host.disk), keeps_image=host.keeps_image,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from ..errors import ActionTimeout, UsageError
 from . import cgroups, disks, keys, processes
+from .image import KEPT_IMAGE, archive_of
 from .model import LabHost, LabSettings
 from .rules import machine_id
 from .state import write_whole
@@ -25,6 +26,8 @@ _FORK_TIMEOUT_S = 30
 _SUPERVISOR_ENDS_WITHIN_S = 1.5  # once its guest is dead; then it removes its own files
 _RELEASED_WITHIN_S = 10.0
 _TUN = Path("/dev/net/tun")
+MADE_FROM = "made-from"
+"""Names the root file system that a machine was made from, where that is not the lab's own image."""
 T = TypeVar("T")
 
 
@@ -85,11 +88,20 @@ def scrap(settings: LabSettings, host: LabHost) -> None:
     folder = settings.host_dir(host.name)
     for name in ("upper", "work", "root", "disk"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("identity", "disk.img", "write-cache-survived"):
+    for name in ("identity", "disk.img", "write-cache-survived", MADE_FROM):
         (folder / name).unlink(missing_ok=True)
     delivered = folder / "delivered"
     write_whole(delivered, f"{_deliveries(settings, host) + 1}\n")
     keys.host_key(settings, host.name).unlink(missing_ok=True)
+
+
+def made_from(settings: LabSettings, host: LabHost, rootfs: Path) -> Path:
+    """Return the root file system that the host's machine was made from; ``rootfs`` unless it was told another."""
+    try:
+        other = Path((settings.host_dir(host.name) / MADE_FROM).read_text(encoding="utf-8").strip())
+    except FileNotFoundError:
+        return rootfs
+    return other if other.is_dir() else rootfs
 
 
 def _deliveries(settings: LabSettings, host: LabHost) -> int:
@@ -116,7 +128,7 @@ def start(settings: LabSettings, host: LabHost, rootfs: Path, *, stepping_back: 
              "unshare", "--mount", "--propagation", "slave",
              "sh", "-c", _become_machine(), "machine.sh", *map(str, joins), "--",
              overlay, str(folder / "root"), disk, str(folder / "disk"),
-             *_supervisor(settings, host, own_group=bool(joins))],
+             *_supervisor(settings, host, rootfs, own_group=bool(joins))],
             stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, cwd="/", check=True,
             timeout=_FORK_TIMEOUT_S,
             env={
@@ -132,7 +144,7 @@ def _become_machine() -> str:
     return resources.files(__package__).joinpath("machine.sh").read_text(encoding="utf-8")
 
 
-def _supervisor(settings: LabSettings, host: LabHost, *, own_group: bool) -> list[str]:
+def _supervisor(settings: LabSettings, host: LabHost, rootfs: Path, *, own_group: bool) -> list[str]:
     folder = settings.host_dir(host.name)
     # A guest is given a boot id of its own; the machine's stands beside it, to show that all share one kernel's clock.
     binds = ["--bind-ro=/proc/sys/kernel/random/boot_id:/run/secondsite/kernel-boot-id"]
@@ -140,6 +152,8 @@ def _supervisor(settings: LabSettings, host: LabHost, *, own_group: bool) -> lis
         binds.append(f"--bind={_TUN}")
     if host.disk is not None:
         binds += [f"--bind={folder / 'disk' / inner.name}:{inner.path}" for inner in host.disk.folders]
+    if host.keeps_image and (kept := archive_of(rootfs)).exists():
+        binds.append(f"--bind-ro={kept.parent}:{KEPT_IMAGE}")
     return [
         "systemd-nspawn", "--quiet", "--settings=no", "--register=no", *(["--keep-unit"] if own_group else []),
         "--boot", f"--directory={folder / 'root'}", f"--machine={settings.namespace(host.name)}",

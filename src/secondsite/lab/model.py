@@ -93,7 +93,8 @@ class Link:
 class LabHost:
     """One host: its place, its address in each network it has a leg in, its durable disk if it has one.
 
-    A carrier has legs in many networks and forwards between them; so has an edge, at the border of its site.
+    A carrier has legs in many networks and forwards between them; so has an edge, at the border of its site. One that
+    ``keeps_image`` holds the operating system that new machines are made from, for the day when nothing else has it.
     """
 
     name: str
@@ -103,6 +104,7 @@ class LabHost:
     carrier: bool = False
     edge: bool = False
     disk: Disk | None = None
+    keeps_image: bool = False
 
     def __post_init__(self) -> None:
         """Refuse names that do not fit an interface name."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import JournalError, UsageError
 from . import boot, endpoints, leftovers, netns, processes, ready
-from .image import ensure_image, image_key, image_path
+from .image import ensure_archive, ensure_image, image_key, image_path
 from .keys import ensure_keys
 from .limits import limitations
 from .load import load_topology
@@ -69,6 +69,8 @@ def up(settings: LabSettings, *, say: Say) -> UpReport:
             say(f"clearing what an unclean end of this lab left: {len(standing)} things")
         _clear(settings)
         rootfs = ensure_image(settings.cache, mirror=settings.mirror, say=say)
+        if any(host.keeps_image for host in topology.hosts.values()):
+            ensure_archive(rootfs, say=say)
         seconds = _start_fresh(settings, topology, rootfs)
         return UpReport(
             already_up=False, recovered=bool(standing), seconds=seconds, hosts=len(topology.hosts), is_fresh=True

@@ -14,7 +14,9 @@ from secondsite.drill.model import FaultKind
 from secondsite.errors import UsageError
 from secondsite.lab import machines, netns
 from secondsite.lab.faults import LabInjector
+from secondsite.lab.image import ensure_archive, image_key, image_path
 from secondsite.lab.limits import NOT_TESTED, limitations
+from secondsite.lab.load import load_topology
 from secondsite.lab.model import LabSettings
 
 from .conftest import On, Secondsite, environment
@@ -189,4 +191,26 @@ def test_a_whole_site_loses_its_power_and_every_host_of_it_answers_again(injecto
     assert cut.hosts == DC2
     injector.restore_power(["dc2"])
     assert [on(host, "hostname").strip() for host in DC2] == list(DC2)
+    assert injector.leftovers() == ()
+
+
+def test_a_new_machine_holds_nothing_of_the_old_one_and_is_made_from_the_file_that_was_given(
+    standing: LabSettings, injector: LabInjector, on: On
+) -> None:
+    host = "web-dc2"
+    on(host, "echo old > /root/old && sync")
+    before = on(host, "cat /etc/machine-id")
+    rootfs = image_path(standing.cache, image_key())
+    with pytest.raises(UsageError, match="still has power"):
+        injector.deliver([host])
+    injector.cut_power([host])
+
+    delivered = injector.deliver([host], image=str(ensure_archive(rootfs, say=print)))
+
+    assert delivered == (host,)
+    assert on(host, "ls /root/old || echo gone").strip().endswith("gone")
+    assert on(host, "cat /etc/machine-id") != before
+    made_from = machines.made_from(standing, load_topology(standing.topology).hosts[host], rootfs)
+    assert made_from != rootfs, "nothing that this machine has kept"
+    assert (made_from / "usr").is_dir()
     assert injector.leftovers() == ()
