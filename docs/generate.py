@@ -313,6 +313,8 @@ def is_required(schema: Schema, key: str) -> bool:
     *holders, last = key.split(".")
     for holder in holders:
         here = resolved(step(here, holder, schema), schema)
+    if "anyOf" in here:
+        here = next(resolved(one, schema) for one in here["anyOf"] if one.get("type") != "null")
     return last in here.get("required", ())
 
 
@@ -320,6 +322,8 @@ def step(here: Schema, holder: str, root: Schema) -> Schema:
     if holder in {"NAME", "C01"}:
         named: Schema = here.get("additionalProperties") or next(iter(here["patternProperties"].values()))
         return named
+    if "properties" not in here:  # what may be left out is this or nothing
+        here = next(resolved(one, root) for one in here["anyOf"] if one.get("type") != "null")
     found: Schema = resolved(here["properties"][holder.removesuffix("[]")], root)
     return found["items"] if holder.endswith("[]") else found
 

@@ -46,6 +46,7 @@ from .model import (
     Workload,
     WorkloadName,
 )
+from .production.load import production_of
 from .rules import Declared, contradictions
 from .schema.load import DURATION_HINT, EstateDocument, PowerSwitchDocument, RoutingDocument, WorkloadDocument
 from .strict.load import Document, read_document, step_into
@@ -194,11 +195,21 @@ def _wrong_objectives(document: Document, parsed: EstateDocument) -> Iterator[Pr
             _objectives(workload)
         except ValueError as error:
             yield document.problem(f"/workloads/{name}/objectives", str(error), "mtpd is what the business survives")
+            continue
+        try:
+            _from_vault(workload)
+        except ValueError as error:
+            yield document.problem(f"/workloads/{name}/from_vault", str(error), "mtpd is that of its objectives")
 
 
 def _objectives(document: WorkloadDocument) -> Objectives:
     given = document.objectives
     return Objectives(rto=given.rto, rpo=given.rpo, mtpd=given.mtpd)
+
+
+def _from_vault(document: WorkloadDocument) -> Objectives | None:
+    given = document.from_vault
+    return None if given is None else Objectives(rto=given.rto, rpo=given.rpo, mtpd=document.objectives.mtpd)
 
 
 def _declared(value: dict[str, object], host_names: frozenset[str] | None, hosts: Mapping[HostName, Host]) -> Declared:
@@ -267,6 +278,7 @@ def _estate(directory: Path, parsed: EstateDocument, hosts: Mapping[HostName, Ho
         standing_orders=_standing_orders(parsed),
         persons=_persons(parsed),
         paging=_paging(parsed),
+        production=production_of(parsed.production),
         escrow=_escrow(parsed),
         differences=tuple(Difference(what=one.what, why=one.why, until=one.until) for one in parsed.differences),
         firewall=firewall_of(parsed.firewall),
@@ -322,7 +334,7 @@ def _workloads(parsed: EstateDocument) -> dict[WorkloadName, Workload]:
     workloads: dict[WorkloadName, Workload] = {}
     for word, given in parsed.workloads.items():
         try:
-            objectives = _objectives(given)
+            objectives, from_vault = _objectives(given), _from_vault(given)
         except ValueError:
             continue  # reported by _wrong_objectives
         name = WorkloadName(word)
@@ -334,6 +346,7 @@ def _workloads(parsed: EstateDocument) -> dict[WorkloadName, Workload]:
             objectives=objectives,
             depends_on=tuple(WorkloadName(needed) for needed in given.depends_on),
             is_control_arm=given.is_control_arm,
+            from_vault=from_vault,
             settings={key: str(value) for key, value in given.settings.items()},
         )
     return workloads

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import NewType
 
+from .production.model import Production
+
 SiteName = NewType("SiteName", str)
 HostName = NewType("HostName", str)
 WorkloadName = NewType("WorkloadName", str)
@@ -98,6 +100,7 @@ class Workload:
 
     ``members`` maps each site that can hold it to the host there; ``settings`` are the adapter's own words.
     ``is_control_arm`` marks the workload whose loss a drill must be able to see; it is never judged by an RPO of zero.
+    ``from_vault`` is what was agreed for the day on which only the vault's copy is left.
     """
 
     name: WorkloadName
@@ -107,6 +110,7 @@ class Workload:
     objectives: Objectives
     depends_on: tuple[WorkloadName, ...] = ()
     is_control_arm: bool = False
+    from_vault: Objectives | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -412,6 +416,7 @@ class Estate:
     routing: Routing | None = None
     persons: tuple[Person, ...] = ()
     paging: Paging | None = None
+    production: Production | None = None
     escrow: Escrow | None = None
     fencing: Mapping[SiteName, SiteFencing] = field(default_factory=dict)
 

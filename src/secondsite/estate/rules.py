@@ -24,6 +24,7 @@ from .model import (
     Zone,
 )
 from .paging.rules import wrong_paging
+from .production.rules import wrong_production
 from .routing.rules import tunnel_links
 
 INJECTIONS = frozenset(
@@ -36,6 +37,7 @@ INJECTIONS = frozenset(
         "lying-fence",
         "age-primary",
         "hold-replication",
+        "destroy-data",
     }
 )
 ADAPTERS = frozenset({"patroni", "store"})
@@ -275,16 +277,15 @@ def _persons(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
 
 def _paging(estate: Estate, declared: Declared) -> Iterator[Contradiction]:
     if estate.paging is not None:
-        named = {"mail": estate.paging.mail, "webhook": estate.paging.webhook}
-        named |= {f"relays/{index}": name for index, name in enumerate(estate.paging.relays)}
-        for place, host in named.items():
+        relays = {f"relays/{index}": name for index, name in enumerate(estate.paging.relays)}
+        for place, host in {"mail": estate.paging.mail, "webhook": estate.paging.webhook, **relays}.items():
             yield from _unknown("host", host, declared.hosts, f"/paging/{place}")
     for pointer, what, hint in wrong_paging(estate) if declared.groups is not None else ():
         yield Contradiction(pointer=pointer, what=what, hint=hint)
 
 
-def _escrow(estate: Estate, _: Declared) -> Iterator[Contradiction]:
-    for pointer, what, hint in wrong_escrow(estate):
+def _further(estate: Estate, _: Declared) -> Iterator[Contradiction]:
+    for pointer, what, hint in (*wrong_production(estate.production), *wrong_escrow(estate)):
         yield Contradiction(pointer=pointer, what=what, hint=hint)
 
 
@@ -489,7 +490,7 @@ RULES: tuple[Callable[[Estate, Declared], Iterator[Contradiction]], ...] = (
     _drills,
     _persons,
     _paging,
-    _escrow,
+    _further,
     _orders,
     _fencing,
     _firewall,

@@ -129,6 +129,13 @@ class ObjectivesDocument(_Document):
     mtpd: Duration = Field(description="Maximum tolerable period of disruption.")
 
 
+class FromVaultDocument(_Document):
+    """What was agreed for the day on which both live copies are gone."""
+
+    rto: Duration = Field(description="Within which time it must serve again, restored from the vault.")
+    rpo: Duration = Field(description="How much acknowledged work may be lost then: what no log or snapshot holds.")
+
+
 class WorkloadDocument(_Document):
     """A thing that must survive."""
 
@@ -136,6 +143,9 @@ class WorkloadDocument(_Document):
     home: Name = Field(description="The site where it normally lives; one of `members`.")
     members: dict[Name, Name] = Field(min_length=2, description="Each site that can hold it, and the host there.")
     objectives: ObjectivesDocument = Field(description="What was agreed for it.")
+    from_vault: FromVaultDocument | None = Field(
+        default=None, description="What was agreed for a cold restart, when the vault's copy is all there is."
+    )
     depends_on: list[Name] = Field(default_factory=list, description="Workloads that must be there before it.")
     is_control_arm: bool = Field(
         default=False,
@@ -372,6 +382,47 @@ class PagingDocument(_Document):
     repeat: Duration = Field(description="After how long a person is told again of what goes on: 1m or more.")
 
 
+class StatedDocument(_Document):
+    """A number of production."""
+
+    value: int = Field(gt=0, description="Bytes, whole things, or bytes a second.")
+    source: Text = Field(description="Whose word it is: a contract, a report, a measurement with its day.")
+
+
+class AmountsDocument(_Document):
+    """How much there is in production."""
+
+    databases: StatedDocument | None = Field(default=None, description="Bytes of all databases together.")
+    files: StatedDocument | None = Field(default=None, description="Bytes of everything else that is restored.")
+    number_of_files: StatedDocument | None = Field(default=None, description="How many files those are.")
+    hosts: StatedDocument | None = Field(default=None, description="How many hosts are built anew.")
+
+
+class RatesDocument(_Document):
+    """How fast production can be at best, in bytes a second."""
+
+    vault_link: StatedDocument | None = Field(default=None, description="From the vault to the target site.")
+    disk: StatedDocument | None = Field(default=None, description="What a new host writes.")
+
+
+class WaitDocument(_Document):
+    """What takes time and can't be tried: people, procurement, travel."""
+
+    expected: Duration = Field(description="How long it is expected to take.")
+    at_most: Duration = Field(description="What is believed to be exceeded once in twenty times at the most.")
+    source: Text = Field(description="Whose word it is.")
+    after: list[Name] = Field(default_factory=list, description="The waits that come before it.")
+
+
+class ProductionDocument(_Document):
+    """What production is, where nobody may take it down to try. A cold restart is projected to it."""
+
+    target: Duration = Field(description="Within which time operations were promised to restart.")
+    amounts: AmountsDocument = Field(default_factory=AmountsDocument, description="How much there is.")
+    rates: RatesDocument = Field(default_factory=RatesDocument, description="How fast it can be at best.")
+    waits: dict[Name, WaitDocument] = Field(default_factory=dict, description="What has to be waited for, by name.")
+
+
 class EscrowDocument(_Document):
     """Who opens what is sealed when the controller and both datacenters are gone."""
 
@@ -420,6 +471,9 @@ class EstateDocument(_Document):
     )
     paging: PagingDocument | None = Field(
         default=None, description="Who is told of trouble, where hosts of the group `watcher` look for it."
+    )
+    production: ProductionDocument | None = Field(
+        default=None, description="What production is, to which a cold restart of this estate is projected."
     )
     escrow: EscrowDocument | None = Field(
         default=None, description="Who holds the keys to escrow; without it no lost controller can be replaced."
