@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from ..errors import Problem
-from .model import DrillResult, Gaps, MarkerCounts, ObjectiveResult, RuleResult
+from .model import DrillResult, Gaps, MarkerCounts, ObjectiveResult, Restore, RuleResult
+from .projection.model import Projection
 
 SCHEMA_VERSION = 1
 EXIT_CODES = {"passed": 0, "failed": 3, "aborted": 5, "inconclusive": 8}
@@ -43,6 +46,51 @@ def _rule(rule: RuleResult) -> dict[str, object]:
         "finding": rule.status.value,
         "saw": rule.saw,
         "expected": rule.expected,
+    }
+
+
+def _restored(restore: Restore) -> dict[str, object]:
+    return {
+        "store": restore.store,
+        "from": restore.source,
+        "bytes": restore.amounts.get("bytes"),
+        "seconds": _seconds(restore.t1 - restore.t0),
+        "until": restore.until,
+        "verified_by": restore.verified_by,
+    }
+
+
+def _hours(seconds: float | None) -> float | None:
+    return None if seconds is None or math.isinf(seconds) else round(seconds / 3600, 4)
+
+
+def _projection(found: Projection) -> dict[str, object]:
+    return {
+        "target_h": _hours(found.target_s),
+        "expected_h": _hours(found.expected_s),
+        "upper_95_h": _hours(found.upper_95_s),
+        "margin_h": _hours(found.margin_s),
+        "extrapolated": found.is_extrapolated,
+        "phases": [
+            {
+                "name": one.name,
+                "measured_s": _seconds(one.measured_s),
+                "amount": one.amount,
+                "expected_s": _seconds(one.expected_s),
+                "upper_95_s": _seconds(one.upper_95_s),
+                "starts_s": _seconds(one.starts_s),
+                "scaled": one.scaled,
+                "rests_on": list(one.rests_on),
+                "extrapolated": one.is_extrapolated,
+                "critical": one.is_critical,
+            }
+            for one in found.phases
+        ],
+        "assumptions": list(found.assumptions),
+        "missing": list(found.missing),
+        "buys_most": None
+        if found.buys_most is None
+        else {"what": found.buys_most.what, "upper_95_h": _hours(found.buys_most.upper_95_s)},
     }
 
 
@@ -94,6 +142,8 @@ def to_document(result: DrillResult, *, report: str | None = None, evidence: str
             "control_acknowledged": writes.control_acknowledged,
         },
         **({"markers": [_markers(counts) for counts in result.markers]} if result.markers else {}),
+        **({"projection": _projection(result.projection)} if result.projection is not None else {}),
+        **({"restored": [_restored(one) for one in result.restored]} if result.projection is not None else {}),
         "requests": {"total": result.requests_total, "failed": result.requests_failed},
         "times": _times(result),
         "return": _gaps(result.return_gaps),

@@ -17,6 +17,7 @@ from .model import (
     ServiceLevel,
     Silence,
 )
+from .phases import parse_production
 
 LONGEST_SUSTAINED = 24 * 3600
 _JUDGED = frozenset(
@@ -38,6 +39,11 @@ _JUDGED = frozenset(
         "writers_may_stop",
         "refused",
         "comes_back",
+        "begins_anew",
+        "stores",
+        "producers",
+        "erases",
+        "production",
     }
 )
 
@@ -94,6 +100,9 @@ def parse_promised(value: object) -> Promised:
     names = [workload.name for workload in workloads]
     if len(set(names)) != len(names) or not any(workload.arm is Arm.MAIN for workload in workloads):
         raise Malformed("workloads needs one entry per name and at least one of the main arm")
+    production, target = (None, None)
+    if fields.all.get("production") is not None:
+        production, target = parse_production(fields.all["production"])
     promised = Promised(
         drill=fields.text("drill"),
         scenario=fields.text("scenario"),
@@ -111,19 +120,31 @@ def parse_promised(value: object) -> Promised:
         refused=_is(fields, "refused"),
         comes_back=fields.text("comes_back") if "comes_back" in fields.all else AT_THE_END,
         resumes_within=fields.number_or_none("resumes_within_s"),
+        begins_anew=_is(fields, "begins_anew"),
+        stores=fields.texts_or_none("stores"),
+        erases=_is(fields, "erases"),
+        producers=fields.texts_or_none("producers"),
+        production=production,
+        production_target=target,
         shown={key: item for key, item in fields.all.items() if key not in _JUDGED},
     )
+    _require_one_end(promised)
+    return promised
+
+
+def _require_one_end(promised: Promised) -> None:
     if promised.endured and (promised.resumes_within is None or promised.resumes_within <= 0 or promised.returns):
         raise Malformed("what is endured needs resumes_within_s > 0, and nothing returns")
     if promised.refused and (promised.endured or promised.returns):
         raise Malformed("what is refused is not endured, and nothing returns")
+    if promised.begins_anew and (promised.endured or promised.refused or promised.returns):
+        raise Malformed("a cold restart is neither endured nor refused, and nothing returns")
     if promised.writers_may_stop and not promised.endured:
         raise Malformed("writers_may_stop is for what is endured")
     if promised.comes_back not in {AT_THE_END, WHILE_PROMOTING, ONCE_PROMOTED, A_DAY_LATER}:
         raise Malformed(f"comes_back is {promised.comes_back!r:.80}")
     if promised.origin == promised.target:
         raise Malformed(f"origin and target are both {promised.origin!r:.80}")
-    return promised
 
 
 def parse_silence(value: object) -> Silence:

@@ -180,9 +180,12 @@ def is_fault_proven(records: Records, promised: Promised, milestones: Milestones
     if not watched or not promised.fault_hosts or not set(promised.fault_hosts) <= set(silence.hosts):
         return None
     cut = frozenset(promised.fault_hosts)
-    ended = milestones.fault_ended
+    ended = milestones.fault_ended if not promised.begins_anew else milestones.delivered
     meanwhile = [request for request in records.requests if ended is None or request.t0 < ended]
     served = answers_of(meanwhile, cut, after=silence.watched_from, milestones=milestones)
+    if promised.begins_anew:  # machines of the same names are others since they were delivered; the origin has none
+        dark = frozenset(host for host in cut if promised.nodes.get(host) == promised.origin)
+        served += answers_of(records.requests, dark, after=silence.watched_from, milestones=milestones)
     return silence.packets_heard == 0 and not silence.answers and not served
 
 

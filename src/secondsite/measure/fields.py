@@ -11,6 +11,7 @@ from typing import TypeVar
 from .model import Instant
 
 LONGEST_LINE = 1 << 20
+MOST = 10**18
 LATEST_INSTANT = 1e10
 Word = TypeVar("Word", bound=enum.Enum)
 
@@ -100,6 +101,13 @@ class Fields:
         """Return a whole number, not negative."""
         value = self._get(name)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= int(LATEST_INSTANT):
+            raise Malformed(f"{name!r} must be a whole number, found {value!r:.80}")
+        return value
+
+    def amount(self, name: str) -> int:
+        """Return how many bytes or things there are: a whole number, not negative."""
+        value = self._get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
             raise Malformed(f"{name!r} must be a whole number, found {value!r:.80}")
         return value
 

@@ -23,6 +23,7 @@ class Milestones:
     held_back: Instant | None = None
     fault_begun: Instant | None = None
     fault_done: Instant | None = None
+    delivered: Instant | None = None
     detected: Instant | None = None
     declared: Instant | None = None
     approved: Instant | None = None
@@ -50,6 +51,7 @@ _ORDER = (
     ("traffic_started", "fault_begun"),
     ("held_back", "fault_begun"),
     ("fault_begun", "fault_done"),
+    ("fault_done", "delivered"),
     ("fault_begun", "detected"),
     ("detected", "declared"),
     ("declared", "approved"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NewType
 
 from ..errors import Problem
+from .projection.model import Profile, Projection
 
 Instant = NewType("Instant", float)
 
@@ -185,6 +186,35 @@ class StepRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try to destroy what is kept of a producer, with its own credentials; ``refused`` None: it was not tried."""
+
+    t: Instant
+    producer: str
+    place: str
+    refused: bool | None
+    saw: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """One passage through a phase of a restart: how much there was, from when to when, and how that was verified.
+
+    ``is_trial``: into an isolated place, at a size of its own, to project from.
+    """
+
+    t0: Instant
+    t1: Instant
+    store: str
+    phase: str
+    source: str
+    amounts: Mapping[str, int]
+    until: str
+    verified_by: str
+    is_trial: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SteadyCheck:
     """One check of the steady state."""
 
@@ -279,6 +309,10 @@ class Promised:
     ``endured``: the origin is lost, nothing fails over, and the target must serve again within ``resumes_within``
     seconds of the fault; of its end, where ``writers_may_stop`` while it lasts. ``refused``: the failover must be
     refused, and the origin serves again. ``comes_back`` says when a lost origin's power comes back.
+
+    ``begins_anew``: both live copies are lost, and the target serves with what ``stores`` name, restored from the
+    vault, after what ``producers`` sent there withstood them. ``production`` is what the restart is projected to,
+    within ``production_target`` seconds. ``erases``: customers are erased before the loss, and may not come back.
     """
 
     drill: str
@@ -297,6 +331,12 @@ class Promised:
     writers_may_stop: bool = False
     refused: bool = False
     comes_back: str = AT_THE_END
+    begins_anew: bool = False
+    stores: tuple[str, ...] = ()
+    producers: tuple[str, ...] = ()
+    erases: bool = False
+    production: Profile | None = None
+    production_target: float | None = None
     shown: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -333,6 +373,8 @@ class Records:
     problems: tuple[Problem, ...]
     markers: tuple[Marker, ...] | None = ()
     kept: tuple[MarkersKept, ...] | None = ()
+    restores: tuple[Restore, ...] | None = ()
+    attempts: tuple[Attempt, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -434,3 +476,5 @@ class DrillResult:
     rules: tuple[RuleResult, ...]
     problems: tuple[Problem, ...]
     markers: tuple[MarkerCounts, ...] = ()
+    projection: Projection | None = None
+    restored: tuple[Restore, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .facts import gather
 from .markers import count_markers
 from .model import Arm, DrillResult, Gaps, Outcome, Records, RuleResult, Status, Times, Verdict, Writes
+from .phases import projection_of
 from .rules import apply_rules, verdict_of
 
 
@@ -69,6 +70,8 @@ def recompute(records: Records) -> DrillResult:
         limitations=records.limitations or (),
         rules=rules,
         problems=facts.problems,
+        projection=projection_of(records, records.promised),
+        restored=tuple(one for one in records.restores or () if one.verified_by and not one.is_trial),
         markers=tuple(
             count_markers(records, workload) for workload in records.promised.workloads if workload.arm is Arm.MARKER
         ),

@@ -21,6 +21,7 @@ from .documents import (
 from .fields import LONGEST_LINE, Fields, Malformed, parse
 from .model import (
     Arm,
+    Attempt,
     CheckState,
     Event,
     FinalRead,
@@ -33,6 +34,7 @@ from .model import (
     Promised,
     Records,
     Request,
+    Restore,
     SteadyCheck,
     StepOutcome,
     StepRecord,
@@ -49,6 +51,8 @@ FILES = (
     "steady.jsonl",
     "markers.jsonl",
     "kept.jsonl",
+    "restores.jsonl",
+    "attempts.jsonl",
     "promised.json",
     "silence.json",
     "clocks.json",
@@ -61,6 +65,7 @@ ONCE = frozenset(
         "traffic-started",
         "fault-begun",
         "fault-done",
+        "controller-recovered",
         "detected",
         "declared",
         "failback-started",
@@ -332,6 +337,34 @@ def _kept(reader: Reader) -> tuple[MarkersKept, ...] | None:
     return tuple(reads)
 
 
+def _restore(fields: Fields) -> Restore:
+    t0, t1 = fields.instant("t0"), fields.instant("t1")
+    if t1 < t0:
+        raise Malformed(f"it ended at {t1}, before it began at {t0}")
+    amounts = Fields(fields.all.get("amounts"))
+    return Restore(
+        t0=t0,
+        t1=t1,
+        store=fields.text_or_empty("store"),
+        phase=fields.text("phase"),
+        source=fields.text_or_empty("from"),
+        amounts={name: amounts.amount(name) for name in amounts.all},
+        until=fields.text_or_empty("until"),
+        verified_by=fields.text_or_empty("verified_by"),
+        is_trial=fields.truth("is_trial"),
+    )
+
+
+def _attempt(fields: Fields) -> Attempt:
+    return Attempt(
+        t=fields.instant("t"),
+        producer=fields.text("producer"),
+        place=fields.text_or_empty("place"),
+        refused=None if fields.all.get("refused") is None else fields.truth("refused"),
+        saw=fields.text_or_empty("saw"),
+    )
+
+
 def _are_markers_promised(promised: Promised | None) -> bool:
     return promised is not None and any(workload.arm is Arm.MARKER for workload in promised.workloads)
 
@@ -349,6 +382,7 @@ def read_records(files: Mapping[str, bytes]) -> Records:
     reader = Reader(files)
     content = files.get("promised.json")
     promised = reader.document("promised.json", parse_promised)
+    anew = promised is not None and promised.begins_anew
     planted = _are_markers_promised(promised)  # drills of estates without such workloads have no such files
     return Records(
         requests=_requests(reader),
@@ -359,6 +393,8 @@ def read_records(files: Mapping[str, bytes]) -> Records:
         steady=_plain(reader.lines("steady.jsonl", _steady)),
         markers=_markers(reader) if planted else (),
         kept=_kept(reader) if planted else (),
+        restores=_plain(reader.lines("restores.jsonl", _restore)) if anew else (),
+        attempts=_plain(reader.lines("attempts.jsonl", _attempt)) if anew else (),
         promised=promised,
         promised_sha256=None if content is None else hashlib.sha256(content).hexdigest(),
         silence=reader.document("silence.json", parse_silence),

@@ -5,6 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from .anew import (
+    both_copies_are_gone,
+    controller_began_anew,
+    erased_stayed_erased,
+    everything_was_restored,
+    loss_was_seen,
+    production_is_in_time,
+    vault_withstood,
+)
 from .endings import (
     fence_was_refuted,
     kept_writing,
@@ -235,7 +244,7 @@ def service_held(facts: Facts) -> RuleResult:
     return RuleResult(
         id="service-held",
         claim=f"{_the_site(facts).capitalize()} kept the service level from restoration until the "
-        + ("end" if facts.promised.endured else "return began"),
+        + ("return began" if facts.promised.returns else "end"),
         status=status_of(None if ratio is None else ratio >= wanted),
         saw=NOT_MEASURED if ratio is None else f"{ratio:.3%} of requests good for {seconds(between(begin, end))}",
         expected=f"at least {wanted:.2%}",
@@ -320,6 +329,32 @@ BEFORE: tuple[Rule, ...] = (
     fencing_held,
     one_writer,
 )
+BEFORE_ANEW: tuple[Rule, ...] = (
+    records_are_readable,
+    promises_were_pinned,
+    one_clock,
+    steady_before,
+    customers_were_served_before,
+    vault_withstood,
+    fault_is_proven,
+    both_copies_are_gone,
+    controller_began_anew,
+    loss_was_seen,
+    fencing_held,
+    one_writer,
+)
+AFTER_ANEW: tuple[Rule, ...] = (
+    no_false_words,
+    every_row_is_explained,
+    everything_was_restored,
+    erased_stayed_erased,
+    production_is_in_time,
+    service_held,
+    times_are_known,
+    steps_completed,
+    steady_after,
+    nothing_is_left,
+)
 BEFORE_ENDURED: tuple[Rule, ...] = (
     records_are_readable,
     promises_were_pinned,
@@ -378,6 +413,8 @@ def apply_rules(facts: Facts) -> tuple[RuleResult, ...]:
 
 def _rules_for(facts: Facts) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
     promised = facts.promised
+    if promised.begins_anew:
+        return BEFORE_ANEW, tuple(rule for rule in AFTER_ANEW if promised.erases or rule is not erased_stayed_erased)
     if promised.refused:
         return BEFORE_REFUSED, AFTER_REFUSED
     if promised.endured:

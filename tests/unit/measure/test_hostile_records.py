@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.measure.story import thin_story
+from tests.unit.measure.test_anew import cold
 
 from secondsite.measure import FILES, Verdict, read_records, recompute
 
-FILES_OF_A_DRILL = thin_story().files()
+FILES_OF_A_DRILL, FILES_OF_A_COLD_RESTART = thin_story().files(), cold().files()
 LINE = json.loads(FILES_OF_A_DRILL["requests.jsonl"].splitlines()[0])
 
 
@@ -124,9 +125,10 @@ def test_a_promise_that_cannot_be_meant_is_refused(bend: dict[str, object]) -> N
 @given(file=st.sampled_from(FILES), junk=st.binary(max_size=60), place=st.integers(min_value=0))
 @settings(max_examples=40, deadline=None)
 def test_no_bytes_anywhere_raise_anything(file: str, junk: bytes, place: int) -> None:
-    content = FILES_OF_A_DRILL[file]
+    files = FILES_OF_A_DRILL if file in FILES_OF_A_DRILL else FILES_OF_A_COLD_RESTART
+    content = files[file]
     place %= len(content) + 1
-    recompute(read_records({**FILES_OF_A_DRILL, file: content[:place] + junk + content[place:]}))
+    recompute(read_records({**files, file: content[:place] + junk + content[place:]}))
 
 
 JSON = st.recursive(
