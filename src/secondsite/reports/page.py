@@ -15,8 +15,9 @@ from ..measure import FILES, DrillResult, Status, Verdict, read_records, recompu
 from ..measure.facts import Facts, gather
 from ..measure.milestones import between
 from ..measure.model import Arm, Instant, ObjectiveResult, Records, RuleResult, StepOutcome, StepRecord
+from ..measure.projection.rules import LARGEST_FACTOR
 from .charts import draw_availability, draw_latency, draw_writability
-from .text import clean, number, objective_seconds, plural, seconds
+from .text import amount, clean, hours, number, objective_seconds, plural, seconds
 from .timeline import critical_path, draw_timeline, failover_steps
 
 LONGEST_SENTENCE = 1200
@@ -48,6 +49,11 @@ WORDS = (
         "author, executor, approver, assessor",
         "Who answers for a version of a runbook; who began the run and sealed its evidence; who consented; who judges "
         "the evidence afterwards and is none of the others.",
+    ),
+    (
+        "95 % upper bound",
+        "Of a projection: what a restart in production is believed to exceed at most once in twenty times, if what it"
+        " rests on holds.",
     ),
     ("limitation", "Something that was not real or not tested in this drill."),
 )
@@ -119,6 +125,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"short": lambda value: clean(value, longest=90), "seconds": seconds, "number": number}
+    made.filters |= {"hours": hours, "amount": amount}
     made.filters |= {"objective": objective_seconds, "cell": _cell}
     return made
 
@@ -146,19 +153,35 @@ def headline(result: DrillResult, facts: Facts | None) -> str:
     """Return the one sentence a person takes away."""
     match result.verdict:
         case Verdict.PASSED:
-            where = facts.promised.serves_at if facts else "the new site"
-            main = next(item for item in result.objectives if item.arm is Arm.MAIN)
-            lost = f"None of {plural(result.writes.acknowledged or 0, 'acknowledged write', 'acknowledged writes')}"
-            restored = f"Customers were served again from {where} after {seconds(result.times.fault_to_restored)}"
-            if facts and facts.promised.refused:
-                return f"The failover was refused, as it had to be. {restored}. {lost} was lost."
-            return f"{restored}; {objective_seconds(main.rto)} were promised. {lost} was lost."
+            return _passed(result, facts)
         case Verdict.FAILED:
             return f"{plural(len(reasons(result)), 'rule is', 'rules are')} not satisfied:"
         case Verdict.INCONCLUSIVE:
             return f"Not everything was measured, so nothing is claimed. Of {len(result.rules)} rules, not measured:"
         case Verdict.ABORTED:
             return "The drill was aborted before its end. Not measured:"
+
+
+def _passed(result: DrillResult, facts: Facts | None) -> str:
+    where = facts.promised.serves_at if facts else "the new site"
+    main = next(item for item in result.objectives if item.arm is Arm.MAIN)
+    lost = f"None of {plural(result.writes.acknowledged or 0, 'acknowledged write', 'acknowledged writes')}"
+    restored = f"Customers were served again from {where} after {seconds(result.times.fault_to_restored)}"
+    if facts and facts.promised.refused:
+        return f"The failover was refused, as it had to be. {restored}. {lost} was lost."
+    if facts and facts.promised.begins_anew:
+        return f"{restored}, with what the vault kept and nothing else. {_of_production(result)}"
+    return f"{restored}; {objective_seconds(main.rto)} were promised. {lost} was lost."
+
+
+def _of_production(result: DrillResult) -> str:
+    of = plural(result.writes.acknowledged or 0, "acknowledged write was", "acknowledged writes were")
+    found = result.projection
+    upper, target = (found.upper_95_s, found.target_s) if found is not None else (None, None)
+    return (
+        f"{number(result.writes.lost)} of {of} lost. Projected to production: {hours(upper)} at the 95 % upper bound,"
+        f" where {hours(target)} were promised."
+    )
 
 
 def tiles(result: DrillResult) -> list[Tile]:
@@ -182,6 +205,14 @@ def tiles(result: DrillResult) -> list[Tile]:
             value=seconds(result.gaps.write),
             beside="then writes waited for no copy any more",
             kind=by_id["resumed"],
+        )
+    if "production-in-time" in by_id:
+        upper = result.projection.upper_95_s if result.projection is not None else None
+        last = Tile(
+            name="In production, at the upper bound",
+            value=hours(upper),
+            beside=f"promised: {hours(result.projection.target_s if result.projection is not None else None)}",
+            kind=by_id["production-in-time"],
         )
     if "fence-refuted" in by_id:
         last = Tile(
@@ -273,6 +304,8 @@ def view(files: Mapping[str, bytes], seal: Seal | None) -> dict[str, object]:
         "reasons": reasons(result),
         "tiles": tiles(result),
         "kind_of": kind_of,
+        "projection": result.projection,
+        "largest_factor": LARGEST_FACTOR,
         "words": WORDS,
         "seconds": seconds,
         **_parts(files),

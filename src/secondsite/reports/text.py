@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 
@@ -27,6 +28,20 @@ def seconds(value: float | None) -> str:
     if value >= 7200:  # noqa: PLR2004  from two hours on, hours read better
         return f"{value / 3600:.3g} h"
     return f"{value:.0f} s" if value >= 1000 else f"{value:.3f} s"  # noqa: PLR2004  a thousand seconds
+
+
+def hours(value: float | None) -> str:
+    """Return a duration in hours, or what is shorter in minutes or seconds; None is *not measured*."""
+    if value is None or math.isinf(value):
+        return "not measured"
+    if abs(value) < 120:  # noqa: PLR2004  two minutes
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if abs(value) < 7200 else f"{value / 3600:.1f} h"  # noqa: PLR2004  two hours
+
+
+def amount(value: float | None) -> str:
+    """Return how much there is of something, without digits nobody declared."""
+    return "" if value is None else f"{value:,.0f}".replace(",", "\u202f")
 
 
 def objective_seconds(value: float | None) -> str:

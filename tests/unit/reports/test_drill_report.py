@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.measure.story import OPENED, Story, marked_story, thin_story
+from tests.unit.measure.test_anew import cold
 
 from secondsite.measure import FILES, read_records, recompute
 from secondsite.measure.facts import gather
@@ -136,7 +137,7 @@ def test_every_picture_is_well_formed_and_has_a_name_for_those_who_do_not_see_it
         assert root[0].text
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [name for name in FILES if name in marked_story().files()])
 def test_a_missing_record_is_printed_as_not_measured_and_never_as_zero(name: str) -> None:
     files = {key: content for key, content in marked_story().files().items() if key != name}
     text = " ".join(Shape(render_html(files)).text.split())
@@ -261,3 +262,23 @@ def test_whatever_is_missing_in_the_records_every_report_is_rendered(file: str, 
     Shape(render_html(files))
     render_markdown(files)
     assert (recompute(read_records(files)).verdict.value == "passed") == ("<h1>Passed" in render_html(files))
+
+
+def test_a_cold_restart_is_reported_with_what_came_back_and_what_production_would_take() -> None:
+    files = cold().files()
+    text = " ".join(Shape(render_html(files)).text.split())
+
+    for told in ("What came back", "Projected to production", "It rests on", "the capacity report of the quarter"):
+        assert told in text
+    assert "95 % upper bound" in text
+    assert "4 attempts, 4 refused" not in text
+    assert "2 attempts, 2 refused" in text
+    assert "databases" in render_markdown(files)
+
+
+def test_a_cold_restart_without_its_restores_gives_no_number() -> None:
+    files = {name: content for name, content in cold().files().items() if name != "restores.jsonl"}
+    text = " ".join(Shape(render_html(files)).text.split())
+
+    assert "No number can be given" in text
+    assert "not measured: nothing that was restored is recorded" in text
