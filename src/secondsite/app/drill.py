@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,8 +37,10 @@ from ..store.folders import RunFolder
 from ..store.records import RecordFolder
 from ..store.runs import RunStore, Session
 from ..workloads.aging import LIMITATION as AGING_LIMITATION
+from .anew import PersonsAnew, RunsAnew
 from .bench import Bench, checks_environment, open_bench, run_store
 from .by_hand import RunsByHand
+from .cold import ColdKit
 from .desks import Desks, desks_of
 from .instruments import DrillIsolation, Instruments
 from .persons import LabPersons
@@ -56,11 +59,14 @@ from .promised import promised
 from .roles import NO_ROLES, roles_record
 from .roles import limitations as roles_limitations
 from .runs import DrillRuns
+from .second import second_controller
 from .standby import Standby
 
+AnyRuns = DrillRuns | RunsByHand | RunsAnew
 _ORDERS = "standing-orders"
 _EVIDENCE = ("records", "estate", "plans", "standing-order.json", _ORDERS)
 _KINDS = ("requests", "writability", "events", "final", "markers", "kept", "steps", "steady")
+_KINDS_ANEW = ("restores", "attempts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,20 +88,22 @@ class Direction:
     target: SiteName
 
 
-def run_drill(  # noqa: PLR0913  all that a person says
-    estate: Estate,
-    name: str,
-    *,
-    view: View,
-    stop: Stop,
-    keep: bool,
-    direction: Direction | None = None,
-    by: str = "",
-) -> DrillEnd:
-    """Conduct the drill of that name and return how it ended. A lab is started for it, and removed unless ``keep``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a person may wish for a drill.
 
-    ``by`` is who begins it. With a direction, operations are moved to its origin first if they are at its target, and
-    back at the end.
+    ``keep`` leaves a lab up that was started for it; ``by`` is who begins it. With a direction, operations are moved to
+    its origin first if they are at its target, and back at the end. For ``soak`` the target serves, instead of seconds.
+    """
+
+    direction: Direction | None = None
+    soak: dt.timedelta | None = None
+    keep: bool = False
+    by: str = ""
+
+
+def run_drill(estate: Estate, name: str, wishes: Wishes, *, view: View, stop: Stop) -> DrillEnd:
+    """Conduct the drill of that name and return how it ended. A lab is started for it, and removed unless it is kept.
 
     Raises:
         UsageError: no such scenario or site, or the machine lacks something; nothing was done.
@@ -105,8 +113,10 @@ def run_drill(  # noqa: PLR0913  all that a person says
         KeyboardInterrupt: a person stopped it; the faults were taken back and the record kept.
     """
     scenario = load_scenario(name, folder=SCENARIOS, estate=estate)
-    if direction is not None:
-        scenario = _directed(scenario, direction, estate)
+    if wishes.direction is not None:
+        scenario = _directed(scenario, wishes.direction, estate)
+    if wishes.soak is not None:
+        scenario = _soaked(scenario, wishes.soak)
     lab, store = lab_of(estate), run_store(estate)
     reasons = [
         *reasons_not_to_disrupt(scenario, estate, is_lab=lab is not None),
@@ -116,13 +126,13 @@ def run_drill(  # noqa: PLR0913  all that a person says
         raise Refused(*reasons, next_step="secondsite drill list, and drills in docs/reference/estate.md")
     with (
         store.session(purpose=f"drill {name}") as session,
-        _lab_up(lab, view=view, keep=keep, store=store, session=session) as fresh,
-        open_bench(estate, by=by) as bench,
+        _lab_up(lab, view=view, keep=wishes.keep, store=store, session=session) as fresh,
+        open_bench(estate, by=wishes.by) as bench,
     ):
         return _DrillRun(
             estate=estate,
             scenario=scenario,
-            is_directed=direction is not None,
+            is_directed=wishes.direction is not None,
             bench=bench,
             store=store,
             session=session,
@@ -146,6 +156,15 @@ def _directed(scenario: Scenario, direction: Direction, estate: Estate) -> Scena
             what, not_done="no drill was begun", next_step=f"secondsite drill run {scenario.name} --from SITE --to SITE"
         )
     return scenario.directed(origin=direction.origin, target=direction.target)
+
+
+def _soaked(scenario: Scenario, soak: dt.timedelta) -> Scenario:
+    try:
+        return scenario.soaked(soak)
+    except ValueError as error:
+        raise UsageError(
+            f"--soak: {error}", not_done="no drill was begun", next_step="secondsite drill run cold-restart --soak 24h"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -198,14 +217,14 @@ class _DrillRun:
     def carry_out(self) -> DrillEnd:
         self._provisioned()
         self._connected()
-        if self.is_directed and not self.scenario.endured and self._serving_site() == self.scenario.target:
+        if self.is_directed and self.scenario.returns and self._serving_site() == self.scenario.target:
             self.scenario = replace(self.scenario, begins_at=self.scenario.target)
         sign_standing_orders(self.bench, self.scenario, plan_for=self._plan, view=self.view)
         look_up_authors(self.bench, self.scenario, plan_for=self._plan, view=self.view)
         identities = signing_identities(self.bench)
         folder = self.session.new_folder(self.scenario.name)
         records = RecordFolder(folder.records)
-        records.touch(*_KINDS)
+        records.touch(*_KINDS, *(_KINDS_ANEW if self.scenario.begins_anew else ()))
         instruments, desks = self._instruments(records), self._desks()
         runs = self._runs(folder, records, desks)
         trouble: SecondsiteError | None = None
@@ -226,24 +245,25 @@ class _DrillRun:
             records.close()
         return self._judged(folder, identities, trouble)
 
-    def _record_what_is_known(self, records: RecordFolder, runs: DrillRuns | RunsByHand) -> None:
+    def _record_what_is_known(self, records: RecordFolder, runs: AnyRuns) -> None:
         roles = self._roles(runs)
         if roles is not None:
             records.write("roles", roles)
         records.write("limitations", self._all_limitations(runs, roles))
         records.write("approvals", self._approvals(runs))
 
-    def _all_limitations(self, runs: DrillRuns | RunsByHand, roles: Mapping[str, object] | None) -> list[str]:
+    def _all_limitations(self, runs: AnyRuns, roles: Mapping[str, object] | None) -> list[str]:
         of_roles = [NO_ROLES] if roles is None else roles_limitations(roles, is_lab=self.lab is not None)
         return [*runs.limitations(), *self._limitations(), *of_roles, *broken_glass(runs.approvals())]
 
-    def _roles(self, runs: DrillRuns | RunsByHand) -> Mapping[str, object] | None:
+    def _roles(self, runs: AnyRuns) -> Mapping[str, object] | None:
         """Return who had which part, or None if that can't be read any more: the drill is judged all the same."""
         engine = runs.engine if isinstance(runs, RunsByHand) else runs
+        store = runs.second.store() if isinstance(runs, RunsAnew) else self.store
         try:
             return roles_record(
                 by=self.bench.by,
-                runs={folder.id: self.store.notes(folder) for folder in engine.begun},
+                runs={folder.id: store.notes(folder) for folder in engine.begun},
                 by_hand=runs.authorships(),
                 order_signers=self.bench.orders.signers(),
             )
@@ -263,7 +283,13 @@ class _DrillRun:
         for begun in left_open(self.store):
             self.session.give_up(begun, who="the drill that began it and ended early")
 
-    def _runs(self, folder: RunFolder, records: RecordFolder, desks: Desks) -> DrillRuns | RunsByHand:
+    def _runs(self, folder: RunFolder, records: RecordFolder, desks: Desks) -> AnyRuns:
+        if self.scenario.begins_anew and self.lab is not None:
+            self.standby.stop()  # the copy at the vault is what this controller sent before it is lost
+            second = second_controller(self.estate, self.lab, folder=folder.path)
+            return RunsAnew(
+                bench=self.bench, second=second, records=records, plans=folder.path / "plans", view=self.view
+            )
         engine = DrillRuns(
             bench=self.bench,
             session=self.session,
@@ -325,9 +351,7 @@ class _DrillRun:
             leads.add(next((site for site, host in members.items() if host == leader), None))
         return leads.pop() if len(leads) == 1 else None
 
-    def _conduct(
-        self, folder: RunFolder, records: RecordFolder, instruments: Instruments, runs: DrillRuns | RunsByHand
-    ) -> None:
+    def _conduct(self, folder: RunFolder, records: RecordFolder, instruments: Instruments, runs: AnyRuns) -> None:
         kit = DrillKit(
             clock=self.bench.clock,
             injector=self._injector(),
@@ -349,7 +373,8 @@ class _DrillRun:
             view=self.view,
             writability=instruments.writability,
             markers=instruments.markers,
-            persons=LabPersons(bench=self.bench, view=self.view, run=runs.number) if self.lab is not None else None,
+            persons=self._persons(runs) if self.lab is not None else None,
+            anew=self._anew(runs, records) if isinstance(runs, RunsAnew) else None,
         )
         drill_id = f"{folder.number}-{self.scenario.name}"
         digest = self._plan_digest()
@@ -364,6 +389,17 @@ class _DrillRun:
         Conductor(
             scenario=self.scenario, estate=self.estate, kit=kit, stopping=self._is_stopped, promised=terms
         ).conduct()
+
+    def _persons(self, runs: AnyRuns) -> LabPersons | PersonsAnew:
+        if isinstance(runs, RunsAnew):
+            return PersonsAnew(bench=self.bench, second=runs.second, runs=runs, view=self.view)
+        return LabPersons(bench=self.bench, view=self.view, run=runs.number)
+
+    def _anew(self, runs: RunsAnew, records: RecordFolder) -> ColdKit:
+        scenario = self.scenario
+        return ColdKit(
+            bench=self.bench, second=runs.second, records=records, origin=scenario.origin, target=scenario.target
+        )
 
     def _is_stopped(self) -> bool:
         """Say whether a signal or a stop order ends the drill: its faults are taken back then."""
@@ -394,7 +430,7 @@ class _DrillRun:
         of_a_day = [AGING_LIMITATION] if self.scenario.comes_back is ComesBack.A_DAY_LATER else []
         return [*lab_limitations(self.lab), *of_machine, *of_persons, *of_a_day, *self.bench.limitations()]
 
-    def _approvals(self, runs: DrillRuns | RunsByHand) -> dict[str, object]:
+    def _approvals(self, runs: AnyRuns) -> dict[str, object]:
         order = self._order()
         signed = self.bench.orders.document(order) if order is not None else None
         return {"standing_order": signed, "approvals": runs.approvals()}

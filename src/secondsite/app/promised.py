@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..drill.model import Scenario
-from ..drill.rules import names_to_prove
+from ..drill.rules import OPERATING_SYSTEM, names_to_prove
 from ..errors import ConfigError, Problem
-from ..estate.model import Estate
+from ..estate.model import Estate, SiteName, Workload
 
 RETURN_SUSTAINED_S = 5
 
 OUT_OF_SCOPE = (
     "other estates: a lab's result proves nothing about them",
-    "backups and restore from them",
     "power feeds and batteries",
 )
+_NO_BACKUPS = "backups and restore from them"
 
 
 def promised(
@@ -44,8 +44,8 @@ def promised(
         "origin": scenario.origin,
         "target": scenario.target,
         "fault_hosts": list(names_to_prove(scenario, estate)),
-        "returns": not scenario.endured and not scenario.refused,
-        **_how_it_ends(scenario),
+        "returns": scenario.returns,
+        **_how_it_ends(scenario, estate),
         "nodes": {
             host.name: host.site for host in estate.hosts.values() if host.site in (scenario.origin, scenario.target)
         },
@@ -53,9 +53,7 @@ def promised(
             {
                 "name": workload.name,
                 "arm": "marker" if workload.takes_markers else "control" if workload.is_control_arm else "main",
-                "rto_s": workload.objectives.rto.total_seconds(),
-                "rpo_s": workload.objectives.rpo.total_seconds(),
-                "mtpd_s": workload.objectives.mtpd.total_seconds(),
+                **_objectives(workload, scenario),
                 "writers": list(workload.members.values()),
             }
             for workload in estate.workloads.values()
@@ -78,14 +76,66 @@ def promised(
             "no acknowledged write of a workload with an RPO of zero is missing",
             "never more than one writer of a workload",
             "the estate is in steady state again and nothing injected is left",
+            *_also_judged(scenario),
         ],
-        "out_of_scope": [*OUT_OF_SCOPE, *_also_out_of_scope(estate, scenario)],
+        "out_of_scope": [
+            *OUT_OF_SCOPE,
+            *([] if scenario.begins_anew else [_NO_BACKUPS]),
+            *_also_out_of_scope(estate, scenario),
+        ],
         "commitments": [{"id": one.id, "kept_by": one.kept_by} for one in estate.commitments],
         "versions": dict(versions),
     }
 
 
-def _how_it_ends(scenario: Scenario) -> dict[str, object]:
+def _objectives(workload: Workload, scenario: Scenario) -> dict[str, object]:
+    """Return what was agreed for this kind of loss: more may be lost where only the vault's copy is left."""
+    agreed = workload.from_vault if scenario.begins_anew and workload.from_vault is not None else workload.objectives
+    return {
+        "rto_s": agreed.rto.total_seconds(),
+        "rpo_s": agreed.rpo.total_seconds(),
+        "mtpd_s": agreed.mtpd.total_seconds(),
+    }
+
+
+def _production(estate: Estate) -> dict[str, object] | None:
+    production = estate.production
+    if production is None:
+        return None
+    return {
+        "target_s": production.target.total_seconds(),
+        "amounts": {name: {"value": one.value, "source": one.source} for name, one in production.amounts.items()},
+        "rates": {name: {"value": one.value, "source": one.source} for name, one in production.rates.items()},
+        "waits": {
+            name: {
+                "expected_s": one.expected.total_seconds(),
+                "at_most_s": one.at_most.total_seconds(),
+                "source": one.source,
+                "after": list(one.after),
+            }
+            for name, one in production.waits.items()
+        },
+    }
+
+
+def _stores(estate: Estate, target: SiteName) -> list[str]:
+    """Name what must come back from the vault, as the runbook's steps call it: databases, and each store's host."""
+    workloads = estate.workloads.values()
+    hosts = {str(one.members[target]) for one in workloads if one.takes_markers}
+    return [OPERATING_SYSTEM, *(str(one.name) for one in workloads if not one.takes_markers), *sorted(hosts)]
+
+
+def _how_it_ends(scenario: Scenario, estate: Estate) -> dict[str, object]:
+    if scenario.begins_anew:
+        stores = _stores(estate, scenario.target)
+        producers = [str(host.name) for host in estate.hosts.values() if "producer" in host.groups]
+        return {
+            "begins_anew": True,
+            "stores": stores,
+            "producers": producers,
+            "erases": any("erasures" in host.groups for host in estate.hosts.values()),
+            "production": _production(estate),
+        }
     if scenario.refused:
         return {"refused": True}
     if scenario.resumes_within is None:
@@ -94,8 +144,19 @@ def _how_it_ends(scenario: Scenario) -> dict[str, object]:
     return {"endured": True, "resumes_within_s": scenario.resumes_within.total_seconds(), **more}
 
 
+def _also_judged(scenario: Scenario) -> list[str]:
+    if not scenario.begins_anew:
+        return []
+    return [
+        "everything came from the vault onto new machines, by another controller, and was verified",
+        "projected to production's sizes, the upper bound stays within what was promised",
+    ]
+
+
 def _also_out_of_scope(estate: Estate, scenario: Scenario) -> list[str]:
     kept = [] if scenario.also_lost is not None else ["the loss of headquarters"]
+    if scenario.begins_anew:
+        kept.append("the return to the lost site")
     if scenario.endured or scenario.refused:
         kept.append(
             "that a lost write would be seen: no write was made to be lost here, as one is where a site fails over"

@@ -61,7 +61,7 @@ class DrillRuns:
         plan, folder = self._begun(runbook, origin, target)
         seen: list[Transition] = []
         self._reached = set()
-        watch = _Watch(plan=plan, records=self.records, view=self.view, seen=seen, reached=self._reached)
+        watch = Watch(plan=plan, records=self.records, view=self.view, seen=seen, reached=self._reached)
         crew = self.bench.crew(watch, self.desks, self.standby)
         if self.by_persons and plan.intent is Intent.FAILOVER:
             crew = replace(crew, orders=_NoOrders())
@@ -69,7 +69,7 @@ class DrillRuns:
         self._ended.append((plan, result, seen))
         for line in step_lines(plan, result, seen):
             self.records.append("steps", line)
-        return _end_of(folder, runbook, result)
+        return end_of(folder, runbook, result)
 
     def move(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
         """Carry a run to its end that is no part of what is measured, and say how it ended."""
@@ -80,9 +80,7 @@ class DrillRuns:
             if transition.state in _ENDED_WELL:
                 self.view.say(f"{runbook}: {titles.get(transition.step, transition.step)}")
 
-        return _end_of(
-            folder, runbook, self.session.start(folder, self.bench.crew(tell, self.standby), stop=self._stop)
-        )
+        return end_of(folder, runbook, self.session.start(folder, self.bench.crew(tell, self.standby), stop=self._stop))
 
     def _begun(self, runbook: str, origin: SiteName, target: SiteName) -> tuple[Plan, RunFolder]:
         plan = self.plan_for(runbook, origin, target)
@@ -131,7 +129,7 @@ class _NoOrders:
 
 
 @dataclass(kw_only=True)
-class _Watch:
+class Watch:
     """Turns what the engine reports into events of the drill and lines for a person."""
 
     plan: Plan
@@ -141,6 +139,7 @@ class _Watch:
     reached: set[str]
 
     def __call__(self, transition: Transition, /) -> None:
+        """Take note of it."""
         self.seen.append(transition)
         title = next((step.title for step in self.plan.steps if step.name == transition.step), transition.step)
         if transition.state in _ENDED_WELL:
@@ -223,7 +222,8 @@ def _told(record: StepRecord) -> str:
     return record.result.error or "; ".join(record.reasons) or str(dict(record.result.detail))
 
 
-def _end_of(folder: RunFolder, runbook: str, result: RunResult) -> RunEnd:
+def end_of(folder: RunFolder, runbook: str, result: RunResult) -> RunEnd:
+    """Say how a run ended, in the drill room's words."""
     why = "; ".join([*result.reasons, *_troubles(result)])
     return RunEnd(number=folder.number, name=runbook, state=result.state.value, why=why)
 

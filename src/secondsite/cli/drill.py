@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sys
 from collections.abc import Mapping
@@ -64,15 +65,27 @@ def list_scenarios(*, estate: Path, as_json: bool) -> None:
 @click.option("--from", "origin", metavar="SITE", help="Site that is lost. [default: the scenario's]")
 @click.option("--to", "target", metavar="SITE", help="Site that takes over. [default: the scenario's]")
 @click.option("--as", "by", metavar="NAME", default="", show_default="your login", help="Who begins it.")
+@click.option(
+    "--soak", metavar="DURATION", help="How long customers are watched at the target, such as 24h; seconds without it."
+)
 def run_scenario(  # noqa: PLR0913  as many as its options
-    *, scenario: str, estate: Path, as_json: bool, keep: bool, origin: str | None, target: str | None, by: str
+    *,
+    scenario: str,
+    estate: Path,
+    as_json: bool,
+    keep: bool,
+    origin: str | None,
+    target: str | None,
+    by: str,
+    soak: str | None,
 ) -> int:
     """Run a drill: inject a fault, let the runbooks answer it, measure, and judge.
 
     On the lab it sets up everything it needs and removes the lab afterwards. It asks nothing. With --from and --to,
     operations are moved to the site that is to be lost first, if they are at the other one, and back at the end.
+    With --soak the target serves for that long before anything is brought back, instead of seconds.
     """
-    from ..app.drill import Direction, run_drill  # noqa: PLC0415
+    from ..app.drill import Direction, Wishes, run_drill  # noqa: PLC0415
     from ..app.places import estate as load_estate  # noqa: PLC0415  as above
 
     if (origin is None) != (target is None):
@@ -89,13 +102,25 @@ def run_scenario(  # noqa: PLR0913  as many as its options
     view = LiveView(monotonic, title=f"drill {scenario}") if live else PlainView(monotonic)
     stop = Stop()
     with view, stop.on_signals():
-        ended = run_drill(loaded, scenario, view=view, stop=stop, keep=keep, direction=direction, by=by)
+        wishes = Wishes(direction=direction, soak=_duration(soak), keep=keep, by=by)
+        ended = run_drill(loaded, scenario, wishes, view=view, stop=stop)
     if as_json:
         emit_json(ended.document)
     else:
         _show(ended.document)
         _show_trouble(ended)
     return stop.exit_code or ended.exit_code
+
+
+def _duration(word: str | None) -> dt.timedelta | None:
+    from ..estate.schema.load import DURATION_HINT, duration  # noqa: PLC0415  pydantic takes longer than --help may
+
+    if word is None:
+        return None
+    try:
+        return duration(word)
+    except ValueError as error:
+        raise UsageError(f"--soak {error}", not_done="no drill was begun", next_step=DURATION_HINT) from error
 
 
 @drill.command("show")

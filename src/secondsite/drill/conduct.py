@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TypeVar
 
 from ..errors import MeasurementError, Refused, SecondsiteError
@@ -16,8 +16,8 @@ from ..estate.model import Estate, SiteName, WorkloadName
 from .fault import Fault
 from .kit import Kit
 from .model import ComesBack, Scenario
-from .ports import RunEnd
-from .rules import reasons_not_steady
+from .ports import Anew, RunEnd
+from .rules import as_record, passage_of, reasons_not_steady
 
 T = TypeVar("T")
 
@@ -62,14 +62,7 @@ class Conductor:
         self._event("drill-started", detail={"promised_sha256": pinned, "scenario_digest": self.scenario.digest})
         try:
             self._before()
-            if self.scenario.endured:
-                self._endure()
-            elif self.scenario.refused:
-                self._fault_and_refusal()
-            else:
-                self._fault_and_failover()
-                self._hold_at_secondary()
-                self._return_home()
+            self._disrupt()
             self._after()
         except KeyboardInterrupt:
             self._event("aborted", detail={"reason": "interrupted by a person or a signal"})
@@ -85,6 +78,18 @@ class Conductor:
             self._pool.shutdown()
             self._clean_up()
 
+    def _disrupt(self) -> None:
+        if self.scenario.endured:
+            self._endure()
+        elif self.scenario.refused:
+            self._fault_and_refusal()
+        elif self.scenario.begins_anew:
+            self._begin_anew()
+        else:
+            self._fault_and_failover()
+            self._hold_at_secondary()
+            self._return_home()
+
     def _before(self) -> None:
         if self.scenario.begins_at is not None:
             self._move(origin=self.scenario.begins_at, target=self.scenario.origin)
@@ -97,6 +102,8 @@ class Conductor:
         if self.kit.markers is not None:
             self.kit.markers.start()
         self._event("traffic-started")
+        if self.scenario.begins_anew:
+            self._grow()
         begun = self.kit.clock.monotonic()
         self._watch_service(self.scenario.warm_up.total_seconds())
         self._require_customers_served(begun)
@@ -146,6 +153,83 @@ class Conductor:
         kit.view.phase(f"{scenario.origin} serves customers again")
         self._watch_service(scenario.sustained.total_seconds())
         self._event("sustained")
+
+    def _grow(self) -> None:
+        """Have restores of several sizes to time: what production holds can't be tried, and is projected from them."""
+        if self._anew.erasures is not None:
+            self._result(self._pool.submit(self._anew.erasures.open))
+        for number, size in enumerate(self.scenario.trials, start=1):
+            self.kit.view.say(f"backed up at size {number} of {len(self.scenario.trials)}: {size}")
+            self._result(self._pool.submit(self._anew.vault.grow, size))
+
+    def _begin_anew(self) -> None:
+        """Lose both live copies and the controller, begin anew with what the vault kept, and see customers served."""
+        kit, scenario = self.kit, self.scenario
+        kit.view.phase("Fault")
+        self._attack()
+        self._erase()
+        self._result(self._fault.bring_about())
+        kit.writability.stop()  # its keys open no new machine, and sshd turns away whoever keeps trying
+        image = self._fetch_image()
+        self._result(self._pool.submit(self._fault.throw_away, scenario.target, image))
+        kit.view.phase("Another controller begins with what the vault kept")
+        run = self._pool.submit(kit.runs.run, scenario.runbook, origin=scenario.origin, target=scenario.target)
+        while not run.done():
+            gate = kit.runs.waits_at()
+            if gate is not None and kit.persons is not None:
+                kit.persons.consent(gate, at=scenario.target)
+                self._event("persons-consented", detail=gate)
+            self._wait(0.2)
+        self._require_completed(self._result(run))
+        self._look_with_the_new_controllers_keys()
+        self._look_for_the_erased()
+        self._hold_at_secondary()
+        kit.view.phase("Restores of several sizes are timed")
+        for passage in self._anew.vault.trials():
+            kit.records.append("restores", as_record(passage))
+
+    def _fetch_image(self) -> str:
+        """Fetch what new machines are made from, and say how long that took; nothing where the vault keeps none."""
+        fetched = self._result(self._pool.submit(self._anew.fetch_image))
+        if fetched is None:
+            return ""
+        self.kit.records.append("restores", as_record(passage_of(fetched)))
+        self.kit.view.say(f"{fetched.bytes} bytes of operating system come from {fetched.source}")
+        return fetched.path
+
+    def _attack(self) -> None:
+        """Try to destroy what the vault keeps with what an intruder at each producer would have."""
+        for attempt in self._result(self._pool.submit(self._anew.vault.attack)):
+            self.kit.records.append("attempts", {"t": self.kit.clock.monotonic(), **asdict(attempt)})
+
+    def _erase(self) -> None:
+        """Erase customers whom every backup holds, so late that no log at the vault tells of it."""
+        if self._anew.erasures is not None:
+            erased = self._result(self._pool.submit(self._anew.erasures.erase))
+            self._event("erased", detail={"customers": list(erased)})
+
+    def _look_for_the_erased(self) -> None:
+        if self._anew.erasures is not None:
+            found = self._result(self._pool.submit(self._anew.erasures.present))
+            self._event("erased-looked-for", detail={"present": dict(found)})
+
+    def _look_with_the_new_controllers_keys(self) -> None:
+        """Go on measuring: the first controller's keys open nothing any more, and half of the hosts are others."""
+        left = self._anew.left()
+        self.kit = replace(
+            self.kit,
+            isolation=left.isolation,
+            replication=left.replication,
+            steady=left.steady,
+            writability=left.writability,
+        )
+        self.kit.writability.start()
+
+    @property
+    def _anew(self) -> Anew:
+        if self.kit.anew is None:
+            raise SecondsiteError(f"{self.scenario.name} begins anew, and nothing here can")
+        return self.kit.anew
 
     def _endure(self) -> None:
         self._fault_endured()
@@ -245,11 +329,13 @@ class Conductor:
         self._event("final-read")
         self.kit.writability.stop()
         # what was lost becomes whole by itself where no runbook made sure of that, as one does at a return
-        within_s = _REJOINS_WITHIN_S if self.scenario.endured or self.scenario.refused else 0.0
+        within_s = 0.0 if self.scenario.returns else _REJOINS_WITHIN_S
         self._require_steady("steady-again", phase="after", within_s=within_s)
-        if self.scenario.begins_at is not None:
+        if self.scenario.begins_at is not None and self.scenario.returns:
             self._move(origin=self.scenario.origin, target=self.scenario.begins_at)
             self._is_away = False
+        if self.scenario.begins_anew:  # what the lost site held is destroyed, too: nothing of it may come back
+            self._result(self._pool.submit(self._fault.throw_away, self.scenario.origin))
 
     def _move(self, *, origin: SiteName, target: SiteName) -> None:
         """Move operations while nothing is wrong: they were elsewhere than at the site that is to be lost."""
@@ -271,6 +357,8 @@ class Conductor:
             left.append(f"operations were moved to {self.scenario.origin} for this drill and not brought back")
         left += [*self.kit.injector.leftovers(), *self.kit.replication.held(), *self.kit.isolation.in_force()]
         self._event("cleanup-proven", detail={"left": left})
+        if self.kit.anew is not None:
+            self.kit.anew.close()
 
     def _let_go(self) -> None:
         if self.scenario.hold is not None and self.kit.replication.held():
@@ -308,11 +396,12 @@ class Conductor:
     def _require_steady(self, event: str, *, phase: str, within_s: float) -> None:
         """Refuse an estate that isn't healthy, nor becomes so in time; the look that decides is recorded."""
         until = self.kit.clock.monotonic() + within_s
-        results = self.kit.steady.check(home=self.scenario.home)
+        home = self.scenario.target if self.scenario.begins_anew and phase == "after" else self.scenario.home
+        results = self.kit.steady.check(home=home)
         while (bad := list(reasons_not_steady(results))) and self.kit.clock.monotonic() < until:
             self.kit.view.say(f"not steady yet: {bad[0]}")
             self._wait(1.0)
-            results = self.kit.steady.check(home=self.scenario.home)
+            results = self.kit.steady.check(home=home)
         for result in results:
             self.kit.records.append(
                 "steady",

@@ -80,6 +80,15 @@ class Fault:
             raise SecondsiteError(f"{site} is not silent after its power was cut")
         self.note("also-lost-proven", detail=f"{_SHORT_SILENCE_S} s without a packet or an answer")
 
+    def throw_away(self, site: SiteName, image: str = "") -> None:
+        """Put new machines in the place of a site's, which have no power: what they held is gone for good."""
+        hosts = [str(host.name) for host in self.estate.hosts_at(site)]
+        began = self.kit.clock.monotonic()
+        names = self.kit.injector.deliver(hosts, image=image)
+        self._cut = [host for host in self._cut if host not in names]
+        self.note("delivered", at=began, detail=", ".join(names))
+        self.kit.view.say(f"all that {site} held is gone; new machines stand there: {', '.join(names)}")
+
     def take_back(self) -> None:
         """Give back what was taken, in the course of the drill, and say when that began."""
         self.note("fault-ended")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .ports import (
+    Anew,
     Clock,
     Injector,
     Isolation,
@@ -36,3 +37,4 @@ class Kit:
     writability: WritabilityWatch
     markers: Markers | None = None
     persons: Persons | None = None
+    anew: Anew | None = None

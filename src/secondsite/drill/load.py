@@ -12,10 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..errors import ConfigError, Problem, UsageError
 from ..estate.inventory.load import sentence
 from ..estate.model import Estate, HostName, SiteName, WorkloadName
-from ..estate.schema.load import DURATION_HINT, Duration, Name, Text
+from ..estate.schema.load import DURATION_HINT, Duration, GroupName, Name, Text
 from ..estate.strict.load import Document, read_document, step_into
-from .model import ComesBack, ExerciseKind, FaultKind, Scenario, TrafficShape
+from .model import ComesBack, ExerciseKind, FaultKind, Scenario, TrafficShape, TrialSize
 from .rules import reasons_not_to_drill
+
+_MB = 1_000_000
 
 
 class _Document(BaseModel):
@@ -30,17 +32,27 @@ class TrafficDocument(_Document):
     control_writes: int = Field(ge=1, le=1000, description="Writes a second to the control arm.")
 
 
+class TrialDocument(_Document):
+    """The size of one trial restore. The ones after it hold more."""
+
+    database_mb: int = Field(ge=1, le=4096, description="Megabytes of a database.")
+    files_mb: int = Field(ge=1, le=4096, description="Megabytes of files of 4 MB.")
+    files: int = Field(ge=10, le=200_000, description="How many small files.")
+
+
 class ScenarioDocument(_Document):
     """One drill."""
 
     schema_version: Literal[1] = Field(description="The version of this document kind.")
     name: Name = Field(description="The word after `secondsite drill run`; the file's name without .yml.")
     title: Text = Field(description="What happens, in a sentence.")
-    kind: Literal["unplanned", "planned"] = Field(description="Whether the fault is announced to the estate.")
+    kind: Literal["unplanned", "planned", "cold-restart"] = Field(
+        description="Whether the fault is announced to the estate, or loses both live copies and the controller."
+    )
     origin: Name = Field(description="The site that is lost.")
     target: Name = Field(description="The site that takes over.")
-    runbook: Name | None = Field(default=None, description="The runbook that answers the fault.")
-    return_runbook: Name | None = Field(default=None, description="The runbook that brings operations home.")
+    runbook: GroupName | None = Field(default=None, description="The runbook that answers the fault.")
+    return_runbook: GroupName | None = Field(default=None, description="The runbook that brings operations home.")
     resumes_within: Duration | None = Field(
         default=None,
         description="Instead of runbooks and a hold: operations are at the target, bear the loss of the origin, and"
@@ -52,7 +64,9 @@ class ScenarioDocument(_Document):
     )
     fault_hosts: list[Name] = Field(default_factory=list, description="The hosts of stop-etcd.")
     together_with: Name | None = Field(
-        default=None, description="A site that loses its power in the same instant; both get it back once it is proven."
+        default=None,
+        description="A site that loses its power in the same instant; both get it back once it is proven. In a cold"
+        " restart it is the target, and gets new machines.",
     )
     writers_may_stop: bool = Field(
         default=False, description="Where it is endured: nobody can go on writing while the fault lasts."
@@ -81,6 +95,9 @@ class ScenarioDocument(_Document):
         default=None, description="The control arm, whose replication is held back before the fault."
     )
     hold_for: Duration | None = Field(default=None, description="For how long it is held back at least.")
+    trials: list[TrialDocument] = Field(
+        default_factory=list, description="Sizes at which restores are timed after a cold restart, to project from."
+    )
     traffic: TrafficDocument = Field(description="What customers do meanwhile.")
     warm_up: Duration = Field(description="How long customers are served before anything is done.")
     sustained: Duration = Field(description="How long the target must serve them within the service level.")
@@ -170,6 +187,10 @@ def _scenario(parsed: ScenarioDocument, document: Document) -> Scenario:
             fault_hosts=tuple(HostName(host) for host in parsed.fault_hosts),
             together_with=SiteName(parsed.together_with) if parsed.together_with else None,
             writers_may_stop=parsed.writers_may_stop,
+            trials=tuple(
+                TrialSize(database_bytes=one.database_mb * _MB, file_bytes=one.files_mb * _MB, files=one.files)
+                for one in parsed.trials
+            ),
             lying_fence=HostName(parsed.lying_fence) if parsed.lying_fence else None,
             hold=WorkloadName(parsed.hold) if parsed.hold else None,
             hold_for=parsed.hold_for or dt.timedelta(0),

@@ -14,6 +14,8 @@ class ExerciseKind(enum.Enum):
 
     UNPLANNED = "unplanned"
     PLANNED = "planned"
+    COLD_RESTART = "cold-restart"
+    """Both live copies are lost with the controller: operations begin anew with what the vault kept."""
 
 
 class FaultKind(enum.Enum):
@@ -56,6 +58,15 @@ class TrafficShape:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrialSize:
+    """How much is restored in one trial: bytes of a database, bytes of files, and a number of small files."""
+
+    database_bytes: int
+    file_bytes: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """One drill, as data: what is done to the estate, in which direction, and how long things are watched.
 
@@ -76,6 +87,10 @@ class Scenario:
     the origin serves again when its power is back.
 
     ``by_hand`` has the runbook carried out from its printed page, over ssh, and nothing of the engine.
+
+    A cold restart loses both sites in the same instant (``together_with`` is the target), throws the target's machines
+    away with all they hold, and answers with another controller. ``trials`` are the sizes at which restores are timed
+    besides; the first is the smallest.
     """
 
     name: str
@@ -105,12 +120,14 @@ class Scenario:
     writers_may_stop: bool = False
     lying_fence: HostName | None = None
     by_hand: bool = False
+    trials: tuple[TrialSize, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a scenario that can't be meant."""
         if self.origin == self.target:
             raise ValueError(f"origin and target are both {self.origin}")
         self._require_an_answer()
+        self._require_a_fitting_loss()
         self._require_one_thing_at_a_time()
         if self.warm_up + self.hold_for + max(self.sustained, self.lasts) >= self.maximum:
             raise ValueError("warm_up, hold and sustained (or lasts) together exceed the maximum duration")
@@ -122,7 +139,17 @@ class Scenario:
     @property
     def may_use_an_order(self) -> bool:
         """Whether a standing order may stand for the consent of persons."""
-        return bool(self.runbook) and self.consent_at is None and not self.by_hand
+        return bool(self.runbook) and self.consent_at is None and not self.by_hand and not self.begins_anew
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether both live copies are lost, and operations begin anew with what the vault kept."""
+        return self.kind is ExerciseKind.COLD_RESTART
+
+    @property
+    def returns(self) -> bool:
+        """Whether operations are brought home in the course of the drill."""
+        return not self.endured and not self.refused and not self.begins_anew
 
     @property
     def refused(self) -> bool:
@@ -148,7 +175,7 @@ class Scenario:
 
     def _require_an_answer(self) -> None:
         answers = {"runbook": self.runbook, "return_runbook": self.return_runbook, "hold": self.hold}
-        if self.refused:
+        if self.refused or self.begins_anew:
             answers = {"runbook": self.runbook}
         if self.endured and (given := [name for name, value in answers.items() if value]):
             raise ValueError(f"what is endured (resumes_within) has no {given[0]}")
@@ -163,11 +190,19 @@ class Scenario:
         if self.endured and self.fault_site != self.origin:
             raise ValueError(f"fault_site is {self.fault_site}: what is endured is the loss of the origin")
 
+    def _require_a_fitting_loss(self) -> None:
+        if self.begins_anew:
+            self._require_a_cold_restart()
+        elif self.trials:
+            raise ValueError("trials are for a cold restart")
+        if not self.endured and self.writers_may_stop:
+            raise ValueError("writers_may_stop is for what is endured (resumes_within)")
+        if not self.endured and not self.begins_anew and self.together_with is not None:
+            raise ValueError("together_with is for what is endured (resumes_within), and for a cold restart")
+
     def _require_one_thing_at_a_time(self) -> None:
         if bool(self.fault_hosts) != (self.fault is FaultKind.STOP_ETCD):
             raise ValueError("fault_hosts names the hosts for stop-etcd, and only for that")
-        if not self.endured and (self.together_with is not None or self.writers_may_stop):
-            raise ValueError("together_with and writers_may_stop are for what is endured (resumes_within)")
         if self.together_with is not None and (
             self.fault is not FaultKind.CUT_POWER or self.together_with == self.fault_site
         ):
@@ -181,13 +216,36 @@ class Scenario:
         if self.consent_at is not None and (self.refused or self.comes_back is not ComesBack.AT_THE_END):
             raise ValueError("consent_at goes with neither lying_fence nor comes_back")
 
+    def _require_a_cold_restart(self) -> None:
+        if self.endured or self.refused or self.by_hand or self.hold or self.return_runbook or self.consent_at:
+            raise ValueError("a cold restart has a runbook, and no hold, return_runbook, consent_at or resumes_within")
+        if self.together_with != self.target or self.fault_site != self.origin:
+            raise ValueError("a cold restart loses the origin (fault_site) together_with the target")
+        if self.comes_back is not ComesBack.AT_THE_END:
+            raise ValueError("comes_back is for a failover: after a cold restart nothing of the old comes back")
+        ascending = sorted(self.trials, key=lambda one: (one.database_bytes, one.file_bytes, one.files))
+        if list(self.trials) != ascending:
+            raise ValueError("trials are listed from the smallest to the largest")
+
+    def soaked(self, soak: dt.timedelta) -> Scenario:
+        """Return the same scenario with customers watched at the target for that long.
+
+        Raises:
+            ValueError: nobody is served at the target in it, or it would be watched for less than it is anyway.
+        """
+        if self.endured or self.refused:
+            raise ValueError(f"in {self.name} nothing moves, so that there is nothing to be watched for longer")
+        if soak < self.sustained:
+            raise ValueError(f"{soak} is shorter than the {self.sustained} of the scenario")
+        return replace(self, sustained=soak, maximum=self.maximum + soak)
+
     def directed(self, *, origin: SiteName, target: SiteName) -> Scenario:
         """Return the same scenario from one site to another: what it does to its origin, it does to that one.
 
         Raises:
             ValueError: both are the same site.
         """
-        if self.fault_hosts or self.together_with is not None:
+        if self.fault_hosts or (self.together_with is not None and not self.begins_anew):
             raise ValueError(f"{self.name} names what it breaks, so there is no other direction")
         swapped = {self.origin: origin, self.target: target}
         return replace(
@@ -195,5 +253,6 @@ class Scenario:
             origin=origin,
             target=target,
             fault_site=swapped.get(self.fault_site, self.fault_site),
+            together_with=target if self.begins_anew else self.together_with,
             consent_at=swapped.get(self.consent_at, self.consent_at) if self.consent_at is not None else None,
         )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ..estate.model import HostName, SiteName, WorkloadName
-from .model import FaultKind, TrafficShape
+from .model import FaultKind, TrafficShape, TrialSize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,13 @@ class Injector(Protocol):
 
     def restore_power(self, hosts: Sequence[str]) -> None:
         """Join the wires again and start the machines; return when they answer SSH."""
+        ...
+
+    def deliver(self, hosts: Sequence[str], *, image: str = "") -> tuple[str, ...]:
+        """Put new, bare machines in the place of hosts that have no power: nothing is left of what they held.
+
+        They are made from ``image``, a file, where one is named.
+        """
         ...
 
     def cut_links(self, site: str) -> LinksCut:
@@ -318,6 +325,117 @@ class Persons(Protocol):
         Raises:
             SecondsiteError: the desk could not be used.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try to destroy what is kept of a producer, with the producer's own credentials."""
+
+    producer: HostName
+    place: str
+    refused: bool | None
+    """None: it could not be tried."""
+    saw: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """One restore from the vault: what of, how much, from when to when on the machine's monotonic clock."""
+
+    store: str
+    phase: str
+    source: str
+    amounts: Mapping[str, int]
+    began: float
+    ended: float
+    until: str
+    verified_by: str
+    is_trial: bool
+
+
+class Vault(Protocol):
+    """What a cold restart does to, and with, what the vault keeps."""
+
+    def attack(self) -> Sequence[Attempt]:
+        """Try to destroy what is kept there, as each producer, with what each producer has."""
+        ...
+
+    def grow(self, size: TrialSize) -> None:
+        """Have this much to restore, and back it up where the vault keeps it."""
+        ...
+
+    def trials(self) -> Iterator[Passage]:
+        """Restore each size that was grown, at the target and into an isolated place; take it away again."""
+        ...
+
+
+class Erasures(Protocol):
+    """Customers who are erased before the loss, and must not come back with what is restored."""
+
+    def open(self) -> None:
+        """Make the customers."""
+        ...
+
+    def erase(self) -> Sequence[str]:
+        """Erase them, and return their names once that is on record apart from the database."""
+        ...
+
+    def present(self) -> Mapping[str, bool]:
+        """Say of each whether anything of it is in the database."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """One file that was fetched from the vault: from when to when, and what was compared."""
+
+    path: str
+    source: HostName
+    bytes: int
+    sha256: str
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What measures after a cold restart, with the new controller's keys, on what is left of the estate."""
+
+    isolation: Isolation
+    replication: Replication
+    steady: SteadyState
+    writability: WritabilityWatch
+    vault: Vault
+
+
+class Anew(Protocol):
+    """What belongs to a cold restart alone."""
+
+    def fetch_image(self) -> Fetched | None:
+        """Fetch from the vault what new machines are made from; None where nothing is kept there.
+
+        Raises:
+            SecondsiteError: it could not be fetched, or is not what was kept.
+        """
+        ...
+
+    @property
+    def erasures(self) -> Erasures | None:
+        """Return who is erased; None where the estate keeps no ledger of erasures."""
+        ...
+
+    @property
+    def vault(self) -> Vault:
+        """Return what the vault keeps, as long as the first controller can reach it."""
+        ...
+
+    def left(self) -> Left:
+        """Return what measures from now on. Ask once, after the restart."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it. Harmless when there was nothing."""
         ...
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ..estate.model import DrillWindow, Estate, SiteKind
 from .model import ComesBack, FaultKind, Scenario
-from .ports import CheckResult
+from .ports import CheckResult, Fetched, Passage
 
+OPERATING_SYSTEM = "operating-system"
 _CAUSES_TOLD, _CHECKS_NAMED, _WORDS_SHOWN = 5, 3, 200
 MARKS: Mapping[str, str] = {
     "detect": "detected",
@@ -31,6 +32,36 @@ def mark_of(step: str) -> str | None:
     if step in MARKS:
         return MARKS[step]
     return next((event for prefix, event in MARKS_BY_PREFIX.items() if step.startswith(prefix)), None)
+
+
+def as_record(passage: Passage) -> dict[str, object]:
+    """Return a restore as a line of the drill's records."""
+    return {
+        "t0": passage.began,
+        "t1": passage.ended,
+        "store": passage.store,
+        "phase": passage.phase,
+        "from": passage.source,
+        "amounts": dict(passage.amounts),
+        "until": passage.until,
+        "verified_by": passage.verified_by,
+        "is_trial": passage.is_trial,
+    }
+
+
+def passage_of(fetched: Fetched) -> Passage:
+    """Return what new machines are made from as one more thing that was restored."""
+    return Passage(
+        store=OPERATING_SYSTEM,
+        phase=OPERATING_SYSTEM,
+        source=fetched.source,
+        amounts={"bytes": fetched.bytes},
+        began=fetched.began,
+        ended=fetched.ended,
+        until=fetched.sha256[:12],
+        verified_by="its SHA-256",
+        is_trial=False,
+    )
 
 
 def targets_of(scenario: Scenario) -> tuple[str, ...]:
@@ -86,10 +117,12 @@ def reasons_not_to_drill(scenario: Scenario, estate: Estate) -> Iterator[str]:
     wanted = [scenario.fault.value]
     wanted += ["lying-fence"] if scenario.refused else []
     wanted += ["age-primary"] if scenario.comes_back is ComesBack.A_DAY_LATER else []
+    wanted += ["destroy-data"] if scenario.begins_anew else []
     for injection in wanted:
         if injection not in estate.injections:
             yield f"the estate does not permit the injection {injection}"
     yield from _reasons_about_hosts(scenario, estate)
+    yield from _reasons_about_a_cold_restart(scenario, estate)
     yield from _reasons_about_terms(scenario, estate)
 
 
@@ -105,6 +138,18 @@ def _reasons_about_hosts(scenario: Scenario, estate: Estate) -> Iterator[str]:
         yield f"lying_fence is {scenario.lying_fence}, which is no carrier of this estate"
     if scenario.together_with is not None and scenario.together_with not in estate.sites:
         yield f"together_with is {scenario.together_with}, which the estate does not have"
+
+
+def _reasons_about_a_cold_restart(scenario: Scenario, estate: Estate) -> Iterator[str]:
+    if not scenario.begins_anew:
+        return
+    without = [str(name) for name, one in estate.workloads.items() if one.from_vault is None]
+    if without:
+        yield f"{', '.join(without)} declares no from_vault, so that a cold restart of it could not be judged"
+    kept = [host for host in estate.hosts.values() if estate.sites[host.site].kind is SiteKind.VAULT]
+    for group in ("repository", "append_only", "standby"):
+        if not any(group in host.groups for host in kept):
+            yield f"no host at a vault is of the group {group}, so that nothing could be begun anew from there"
 
 
 def reasons_not_now(scenario: Scenario, estate: Estate, *, now: dt.datetime) -> Iterator[str]:

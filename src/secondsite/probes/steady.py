@@ -60,6 +60,8 @@ class EstateChecks:
     ssh_config: Path
     environment: Mapping[str, str]
     within: dt.timedelta = dt.timedelta(seconds=90)
+    isolated: Sequence[str] = ()
+    """The networks that are isolated at the carriers, and rightly: those of a site that stays lost."""
 
     def check(self, *, home: SiteName) -> Sequence[CheckResult]:
         """Run every check, expecting the services at ``home``.
@@ -98,6 +100,7 @@ class EstateChecks:
         (service,) = self.estate.services
         return {
             "home": home,
+            "isolated": list(self.isolated),
             "ssh_config": str(self.ssh_config),
             "hosts": {
                 host.name: {"site": host.site, "groups": list(host.groups), "address": str(host.address)}
@@ -110,7 +113,8 @@ class EstateChecks:
                     "name": workload.name,
                     "scope": workload.settings["scope"],
                     "home_host": workload.members[home],
-                    "synchronous": not workload.objectives.rpo,
+                    "standbys": len(workload.members) - 1,
+                    "synchronous": not workload.objectives.rpo and len(workload.members) > 1,
                 }
                 for workload in self.estate.workloads.values()
                 if workload.adapter == "patroni"
@@ -119,7 +123,7 @@ class EstateChecks:
                 {
                     "name": workload.name,
                     "home_host": workload.members[home],
-                    "in_sync": not workload.objectives.rpo,
+                    "in_sync": not workload.objectives.rpo and len(workload.members) > 1,
                     "rpo_s": workload.objectives.rpo.total_seconds(),
                 }
                 for workload in self.estate.workloads.values()

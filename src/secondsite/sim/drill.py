@@ -9,8 +9,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..drill.model import FaultKind, TrafficShape
-from ..drill.ports import CheckResult, FaultBegun, FinalRead, LinksCut, PowerCut, RunEnd, Silence, Tally
+from ..drill.model import FaultKind, TrafficShape, TrialSize
+from ..drill.ports import (
+    CheckResult,
+    FaultBegun,
+    FinalRead,
+    LinksCut,
+    PowerCut,
+    RunEnd,
+    Silence,
+    Tally,
+)
 from ..errors import MeasurementError, SecondsiteError
 from ..estate.model import HostName, SiteName, WorkloadName
 
@@ -39,6 +48,10 @@ class SimulatedDrill:
     apart: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     lying: set[str] = field(default_factory=set)
+    bare: set[str] = field(default_factory=set)
+    """Hosts that hold nothing yet, or nothing any more."""
+    began_anew: bool = False
+    backed_up: list[TrialSize] = field(default_factory=list)
     aged: bool = False
     held_at: set[str] = field(default_factory=set)
     isolated: set[str] = field(default_factory=set)
@@ -86,7 +99,7 @@ class SimulatedDrill:
 
     def cut_power(self, hosts: Sequence[str]) -> PowerCut:
         """Darken the hosts."""
-        self._moment("cut-power")
+        self.moment("cut-power")
         self.dark |= set(hosts)
         self._fault.set()
         at = self._now
@@ -96,7 +109,7 @@ class SimulatedDrill:
 
     def prove_silence(self, hosts: Sequence[str], *, seconds: float) -> Silence:
         """Say what was heard."""
-        self._moment("prove-silence")
+        self.moment("prove-silence")
         alive = tuple(host for host in hosts if host not in self.dark)
         return Silence(
             hosts=tuple(hosts),
@@ -108,19 +121,29 @@ class SimulatedDrill:
 
     def restore_power(self, hosts: Sequence[str]) -> None:
         """Light the hosts."""
-        self._moment("restore-power")
+        self.moment("restore-power")
         self.dark -= set(hosts)
+
+    def deliver(self, hosts: Sequence[str], *, image: str = "") -> tuple[str, ...]:
+        """Put new hosts in the place of dark ones: what they held is gone."""
+        self.moment("deliver")
+        if not set(hosts) <= self.dark:
+            raise ImpossibleWorld(f"{sorted(set(hosts) - self.dark)} had power and would be thrown away")
+        self.dark -= set(hosts)
+        self.bare |= set(hosts)
+        self.said.append(f"made from {image or 'what there was'}")
+        return tuple(hosts)
 
     def cut_links(self, site: str) -> LinksCut:
         """Cut the site off."""
-        self._moment("cut-links")
+        self.moment("cut-links")
         self.apart.add(site)
         at = self._now
         return LinksCut(site=site, carriers=("a", "b"), first_wire_dropped_at=at, last_wire_dropped_at=at + 0.01)
 
     def prove_links_silent(self, site: str, *, seconds: float) -> Silence:
         """Say what was heard."""
-        self._moment("prove-links-silent")
+        self.moment("prove-links-silent")
         return Silence(
             hosts=(f"a host at {site}",),
             watched_from=self._now,
@@ -131,18 +154,18 @@ class SimulatedDrill:
 
     def repair_links(self, site: str) -> None:
         """Join the site again."""
-        self._moment("repair-links")
+        self.moment("repair-links")
         self.apart.discard(site)
 
     def begin(self, fault: FaultKind, targets: Sequence[str]) -> FaultBegun:
         """Break the targets."""
-        self._moment(fault.value)
+        self.moment(fault.value)
         self.broken |= {f"{fault.value} {target}" for target in targets}
         return FaultBegun(targets=tuple(targets), first_at=self._now, last_at=self._now + 0.01)
 
     def prove(self, fault: FaultKind, targets: Sequence[str], *, seconds: float) -> Silence:
         """Say what is heard of them."""
-        self._moment(f"prove-{fault.value}")
+        self.moment(f"prove-{fault.value}")
         heard = tuple(target for target in targets if f"{fault.value} {target}" not in self.broken)
         return Silence(
             hosts=tuple(targets),
@@ -154,22 +177,22 @@ class SimulatedDrill:
 
     def end(self, fault: FaultKind, targets: Sequence[str]) -> None:
         """Mend them."""
-        self._moment(f"end-{fault.value}")
+        self.moment(f"end-{fault.value}")
         self.broken -= {f"{fault.value} {target}" for target in targets}
 
     def begin_lying(self, carrier: str) -> None:
         """Let a fence lie; a failover is refused then."""
-        self._moment("begin-lying")
+        self.moment("begin-lying")
         self.lying.add(carrier)
 
     def end_lying(self, carrier: str) -> None:
         """Let it tell the truth."""
-        self._moment("end-lying")
+        self.moment("end-lying")
         self.lying.discard(carrier)
 
     def age(self, *, at: SiteName) -> str:
         """Let a day go by for what is kept at a site."""
-        self._moment("age")
+        self.moment("age")
         self.aged = True
         return f"a day has gone by at {at}"
 
@@ -195,7 +218,7 @@ class SimulatedDrill:
 
     def start_traffic(self, _shape: TrafficShape) -> None:
         """Begin."""
-        self._moment("start-traffic")
+        self.moment("start-traffic")
         self._traffic_runs = True
         self._arrived_at = self._now
 
@@ -221,10 +244,11 @@ class SimulatedDrill:
 
     def check(self, *, home: SiteName) -> Sequence[CheckResult]:
         """Check; the world is steady only when nothing is dark or held."""
-        self._moment("check")
+        self.moment("check")
         self._checks += 1
+        lost = self.dark if not self.began_anew else {host for host in self.dark if host.endswith(home)}
         healthy = (
-            not self.dark
+            not lost
             and not self.apart
             and not self.broken
             and not self.lying
@@ -239,12 +263,12 @@ class SimulatedDrill:
 
     def hold_back(self, workload: WorkloadName, *, at: SiteName) -> None:
         """Hold."""
-        self._moment("hold-back")
+        self.moment("hold-back")
         self.held_at.add(f"{workload} at {at}")
 
     def let_go(self, workload: WorkloadName, *, at: SiteName) -> None:
         """Let go."""
-        self._moment("let-go")
+        self.moment("let-go")
         self.held_at.discard(f"{workload} at {at}")
 
     def held(self) -> Sequence[str]:
@@ -253,10 +277,10 @@ class SimulatedDrill:
 
     def final_read(self, workload: WorkloadName) -> FinalRead:
         """Read, unless customers still write."""
-        self._moment("final-read")
+        self.moment("final-read")
         if self._traffic_runs:
             raise ImpossibleWorld("the final read was made while customers still wrote")
-        if self.dark:
+        if self.dark and not self.began_anew:
             raise MeasurementError("a node is dark")
         return FinalRead(workload=workload, node=HostName("db-dc1"), ids=("a", "b"), read_at=self._now)
 
@@ -266,17 +290,19 @@ class SimulatedDrill:
 
     def lift_unless_promoted(self, *, origin: SiteName, target: SiteName) -> None:  # noqa: ARG002  one pair of sites
         """Lift, unless promoted."""
-        self._moment("lift")
+        self.moment("lift")
         if not self.promoted:
             self.isolated.discard(origin)
 
     def run(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
         """Run; a failover waits for the fault."""
-        self._moment(f"run-{runbook}")
+        self.moment(f"run-{runbook}")
         if runbook == "failover" and not self._fault.wait(timeout=5):
             raise ImpossibleWorld("the failover waited five real seconds for a fault")
         if runbook == "failover" and self.asks_persons and not self._consent.wait(timeout=5):
             raise ImpossibleWorld("the failover waited five real seconds for consent")
+        if runbook == "cold_restart":
+            self._require_a_vault_alone(target)
         if runbook == "failback" and self.dark:
             raise ImpossibleWorld("a failback to a dark site was begun")
         state = "interrupted" if self.stopped else self.run_state.get(runbook, "done")
@@ -287,7 +313,7 @@ class SimulatedDrill:
 
     def move(self, runbook: str, *, origin: SiteName, target: SiteName) -> RunEnd:
         """Move operations, from where they are and in a world without a fault."""
-        self._moment(f"move-to-{target}")
+        self.moment(f"move-to-{target}")
         if self.dark or self.isolated or self.serves_at != origin:
             raise ImpossibleWorld(f"operations at {self.serves_at} were to be moved from {origin}")
         state = self.run_state.get(f"move-to-{target}", "done")
@@ -306,12 +332,18 @@ class SimulatedDrill:
 
     def consent(self, gate: str, *, at: SiteName) -> None:
         """Consent, at a place that has power."""
-        self._moment("consent")
+        self.moment("consent")
         if gate != self.waits_at():
             raise ImpossibleWorld(f"consent to {gate!r}, which waits for none")
         if any(host.endswith(at) for host in self.dark):
             raise ImpossibleWorld(f"consent came from {at}, which is dark")
         self._consent.set()
+
+    def _require_a_vault_alone(self, target: SiteName) -> None:
+        if not self.dark or not any(host.endswith(target) for host in self.bare):
+            raise ImpossibleWorld("a cold restart was begun while a copy was alive")
+        if self.asks_persons and not self._consent.wait(timeout=5):
+            raise ImpossibleWorld("the restart waited five real seconds for consent")
 
     def _change_by(self, runbook: str, state: str, *, origin: SiteName, target: SiteName) -> None:
         """A failover isolates and then promotes; one that does not complete gets as far as isolating."""
@@ -319,6 +351,11 @@ class SimulatedDrill:
             self.isolated.add(origin)
             self.promoted = state == "done"
             self.serves_at = target if self.promoted else self.serves_at
+            self._promoted_at = self._now
+        elif runbook == "cold_restart" and state == "done":
+            self.began_anew = True
+            self.bare = {host for host in self.bare if not host.endswith(target)}
+            self.serves_at = target
             self._promoted_at = self._now
         elif runbook == "failback" and state == "done":
             self.isolated.discard(target)
@@ -344,7 +381,8 @@ class SimulatedDrill:
         """Name the events recorded so far."""
         return [str(record["event"]) for record in self.records.get("events", [])]
 
-    def _moment(self, name: str) -> None:
+    def moment(self, name: str) -> None:
+        """Take note of it, and fail if it is to."""
         self.done.append(name)
         if name in self.breaks:
             raise self.breaks[name]

@@ -220,5 +220,7 @@ def test_the_list_of_drills_names_all_and_says_which_can_not_be_run_here(
     shown = capsys.readouterr().out
 
     assert set(listed) == {path.stem for path in (ROOT / "drtests" / "scenarios").glob("*.yml")}
-    assert [name for name, reasons in listed.items() if reasons] == (["hq-loss"] if estate == "small" else [])
+    assert [name for name, reasons in listed.items() if reasons] == (
+        ["cold-restart", "hq-loss"] if estate == "small" else []
+    )
     assert ("not on small: consent_at is dc2" in shown) == (estate == "small")
