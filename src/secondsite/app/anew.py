@@ -7,6 +7,7 @@ records. Everything that acts begins with the copy that the vault kept.
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import io
 import json
 import os
@@ -239,7 +240,7 @@ def restored(plan: Plan, result: RunResult, seen: Sequence[Transition], *, new_h
             amounts = {word: int(str(detail[word])) for word in ("bytes", "files") if word in detail}
             yield Passage(
                 store=name.removeprefix("restore-"), phase=name, source=_source_of(plan, name), amounts=amounts,
-                began=began, ended=ended, until=str(detail.get("until", "")),
+                began=began, ended=ended, until=_instant(str(detail.get("until", ""))),
                 verified_by=str(detail["verified_by"]), is_trial=False,
             )  # fmt: skip
     for phase, steps in HOSTS_PHASES.items():
@@ -251,6 +252,14 @@ def restored(plan: Plan, result: RunResult, seen: Sequence[Transition], *, new_h
                 store="", phase=phase, source="", amounts={"hosts": new_hosts}, began=min(begins), ended=max(ends),
                 until="", verified_by="", is_trial=False,
             )  # fmt: skip
+
+
+def _instant(until: str) -> str:
+    """Return an instant that a database told in seconds since 1970 as others tell it."""
+    try:
+        return dt.datetime.fromtimestamp(float(until), tz=dt.UTC).isoformat(timespec="milliseconds")
+    except ValueError:
+        return until
 
 
 def _source_of(plan: Plan, step: str) -> str:
