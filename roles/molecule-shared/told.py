@@ -7,7 +7,7 @@ from pathlib import Path
 
 from secondsite.estate.load import load_estate
 from secondsite.hands import provisioning, secrets
-from secondsite.hands.age import own_safe
+from secondsite.hands.escrow import own_safe
 from secondsite.hands.keepers import prepared_authorities
 from secondsite.probes.ship import scripts
 
