@@ -114,6 +114,7 @@ class RunsAnew:
         detail = {"from": vault, "bytes": brought, "opened_by": list(holders)}
         event = {"t": time.monotonic(), "event": "controller-recovered", "detail": detail}
         self.records.append("events", event)
+        self.view.say(f"whatever is done here from now on: SECONDSITE_STATE={self.second.state}")
         self.view.say(f"another controller begins with {brought} bytes that lay at {vault}, opened by {_and(holders)}")
 
     def _bring(self, vault: HostName, place: Path) -> None:

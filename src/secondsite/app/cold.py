@@ -7,6 +7,8 @@ import hashlib
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
 
 from ..drill.ports import Fetched, Left
 from ..errors import SecondsiteError
@@ -74,7 +76,7 @@ class ColdKit:
         Raises:
             SecondsiteError: it could not be fetched whole.
         """
-        source, path = self._trials.vault, self.second.state.with_suffix(".image")
+        source, path = self._trials.vault, self._image
         words = ["sudo", "-n", "--", "cat", "--", f"{KEPT_IMAGE}/{ARCHIVE}.sha256"]
         kept = self.bench.hands.run(source, words, timeout=ANSWERS_WITHIN, accept=(0, 1))
         if kept.exit_code != 0:
@@ -83,12 +85,10 @@ class ColdKit:
         ssh = ["ssh", "-F", str(self.bench.trust.ssh_config), "--", source, f"sudo -n cat -- {KEPT_IMAGE}/{ARCHIVE}"]
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as out:
-            done = subprocess.run(ssh, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, check=False,
-                                  timeout=_FETCHED_WITHIN_S)  # fmt: skip
+            code, said = _run(ssh, out)
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        if done.returncode != 0 or digest != kept.stdout.split()[0]:
-            said = done.stderr.decode(errors="replace").strip()[-200:]
+        if code != 0 or digest != kept.stdout.split()[0]:
             raise SecondsiteError(f"the operating system that {source} keeps did not come whole: {said or digest}")
         return Fetched(
             path=str(path),
@@ -127,8 +127,13 @@ class ColdKit:
         )
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Let go of the connections, and of the file that new machines were made from."""
         self._stack.close()
+        self._image.unlink(missing_ok=True)
+
+    @property
+    def _image(self) -> Path:
+        return self.second.state.with_suffix(".image")
 
     def _leader_of_what_is_filled(self) -> HostName:
         return self._leader(next(one for one in self._at.estate.workloads.values() if one.is_control_arm))
@@ -154,3 +159,14 @@ class IsolationThatStays(DrillIsolation):
 
     def lift_unless_promoted(self, *, origin: SiteName, target: SiteName) -> None:
         """Leave it: the lost site stays lost."""
+
+
+def _run(words: Sequence[str], out: IO[bytes]) -> tuple[int, str]:
+    """Return how a command ended that writes a large file, and its last words."""
+    try:
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, check=False, timeout=_FETCHED_WITHIN_S
+        )
+    except subprocess.TimeoutExpired:
+        return 1, f"it took longer than {_FETCHED_WITHIN_S} s"
+    return done.returncode, done.stderr.decode(errors="replace").strip()[-200:]

@@ -39,16 +39,19 @@ class Second:
         Raises:
             SecondsiteError: it ended otherwise than with 0; its own words are told.
         """
-        done = subprocess.run(
-            self.argv(*words),
-            env=dict(self.environment),
-            cwd=PROJECT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=ANSWERS_WITHIN.total_seconds(),
-        )
+        try:
+            done = subprocess.run(
+                self.argv(*words),
+                env=dict(self.environment),
+                cwd=PROJECT,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=ANSWERS_WITHIN.total_seconds(),
+            )
+        except subprocess.TimeoutExpired as error:
+            raise SecondsiteError(f"the second controller: {words[0]} did not end in {ANSWERS_WITHIN}") from error
         if done.returncode != 0:
             said = " ".join((done.stderr or done.stdout).split())[-600:]
             raise SecondsiteError(f"the second controller: {words[0]} ended with exit code {done.returncode}: {said}")

@@ -159,7 +159,7 @@ class LabInjector:
                 machines.wait_until_released(self._settings, host.name)
                 machines.scrap(self._settings, host)
             if image:
-                rootfs = unpack_archive(Path(image), self._settings.home / "delivered")
+                rootfs = unpack_archive(Path(image), self._settings.home / machines.DELIVERED)
                 for host in chosen:
                     write_whole(self._settings.host_dir(host.name) / machines.MADE_FROM, f"{rootfs}\n")
             ensure_keys(self._settings, topology.hosts.values())

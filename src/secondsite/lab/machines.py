@@ -26,6 +26,8 @@ _FORK_TIMEOUT_S = 30
 _SUPERVISOR_ENDS_WITHIN_S = 1.5  # once its guest is dead; then it removes its own files
 _RELEASED_WITHIN_S = 10.0
 _TUN = Path("/dev/net/tun")
+DELIVERED = "delivered"
+"""Where the image lies from which machines that were delivered later were made."""
 MADE_FROM = "made-from"
 """Names the root file system that a machine was made from, where that is not the lab's own image."""
 T = TypeVar("T")

@@ -15,6 +15,7 @@ from .image import ensure_archive, ensure_image, image_key, image_path
 from .keys import ensure_keys
 from .limits import limitations
 from .load import load_topology
+from .machines import DELIVERED
 from .model import OUTLET_OFF, POWER_CUT, FaultInForce, HostStatus, LabSettings, LabStatus, Leftover, Phase, Topology
 from .packages import require_system_packages
 from .saves import saved_names
@@ -146,6 +147,7 @@ def _clear(settings: LabSettings) -> None:
     hosts = settings.home / "hosts"
     if hosts.is_dir() and not leftovers.mounts_below(hosts):
         shutil.rmtree(hosts)
+        shutil.rmtree(settings.home / DELIVERED, ignore_errors=True)
     forget_state(settings)
     owner_file(settings).unlink(missing_ok=True)
 
