@@ -61,7 +61,7 @@ def read_before_it_wrote(records: Path) -> bool:
     """Say whether the return had read the old host as unwritable before the second writer was there."""
     steps = [json.loads(line) for line in (records / "steps.jsonl").read_text().splitlines()]
     reading = next((step for step in steps if step["step"] == "failback/unwritable-billing"), None)
-    if reading is None:  # the drill had ended, because of the two, before its return came to that
+    if reading is None or reading["t0"] is None:  # the drill ended, because of the two, before it came to that
         return False
     polls = [json.loads(line) for line in (records / "writability.jsonl").read_text().splitlines()]
     after = reading["t0"] - 10
