@@ -297,3 +297,35 @@ def test_nothing_is_destroyed_that_was_not_preceded_by_a_commit_within_the_secon
     assert not tallies.destroyed(slow, "marker", 1, "digest")
     assert not [one for one in slow.done if one.startswith("DROP TABLE")]
     assert slow.done[-1].startswith("DELETE FROM"), "what was not destroyed is not told of"
+
+
+class Standby:
+    """A standby that a third party may have go on, between any two statements."""
+
+    def __init__(self, *, paused: list[bool], positions: list[str]) -> None:
+        self.paused, self.positions = paused, positions
+        self.said: list[str] = []
+
+    def execute(self, query: str, _values: object = None) -> Standby:
+        self.said.append(query)
+        return self
+
+    def fetchone(self) -> tuple[object]:
+        if "pause_state" in self.said[-1]:
+            return (self.paused.pop(0) if self.paused else True,)
+        return (self.positions.pop(0) if len(self.positions) > 1 else self.positions[0],)
+
+
+def test_a_position_counts_only_if_nothing_was_replayed_while_snapshots_were_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tallies.time, "sleep", lambda _: None)
+    position = "SELECT pg_last_wal_replay_lsn()::text"
+    still, moved = Standby(paused=[], positions=["0/1"]), Standby(paused=[], positions=["0/1", "0/2"])
+    inside = {"shop": Standby(paused=[], positions=["0/1"])}
+
+    assert tallies.position_held(still, inside, position) == "0/1"
+    assert tallies.position_held(moved, inside, position) == ""
+    assert inside["shop"].said[-1] == "ROLLBACK", "a snapshot of another moment is not counted in"
+    monkeypatch.setattr(tallies, "HELD_WITHIN_S", -1.0)
+    assert tallies.position_held(Standby(paused=[False] * 3, positions=["0/1"]), inside, position) == ""

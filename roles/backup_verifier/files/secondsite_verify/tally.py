@@ -31,7 +31,7 @@ EARLIER_S, LATER_S = 2.0, 0.5  # the last second before the destruction lies bet
 QUICK_S, TRIES_TO_BE_QUICK = 0.9, 8
 CLOSE_AFTER_S = (3.0, 7.0, 10.0)
 LOSS_WITHIN_S, LOSS_EARLIER_S = 60.0, 20.0
-STILL_WITHIN_S, TRIES, PAUSE_S = 10.0, 3, 0.1
+STILL_WITHIN_S, HELD_WITHIN_S, TRIES, PAUSE_S = 30.0, 1.0, 3, 0.1
 STANDBY_STILL = "SELECT pg_get_wal_replay_pause_state() = 'paused'"
 
 
@@ -134,16 +134,18 @@ def begun(inside):
 
 
 def still_standby(connection, inside):
-    """Take every snapshot while the standby holds still, which takes milliseconds; return the timeline and the position."""
-    connection.execute("SELECT pg_wal_replay_pause()")
+    """Take every snapshot while the standby holds still, which takes milliseconds; return the timeline and the position.
+
+    Patroni has a standby that holds still go on at its next look. Whoever sees the same position before and after the
+    snapshots knows that nothing was replayed meanwhile, and whoever does not tries again.
+    """
+    position = "SELECT pg_last_wal_replay_lsn()::text"
+    until = time.monotonic() + STILL_WITHIN_S
     try:
-        until = time.monotonic() + STILL_WITHIN_S
-        while not one(connection, STANDBY_STILL):
+        while not (lsn := position_held(connection, inside, position)):
             if time.monotonic() > until:
                 raise Failed("the standby does not hold still")
-            time.sleep(0.01)
-        lsn = one(connection, "SELECT pg_last_wal_replay_lsn()")
-        begun(inside)
+            time.sleep(PAUSE_S)
     finally:
         connection.execute("SELECT pg_wal_replay_resume()")
     timeline = connection.execute("SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'").fetchone()
@@ -152,10 +154,27 @@ def still_standby(connection, inside):
     return timeline[0], lsn
 
 
+def position_held(connection, inside, position):
+    """Hold the standby still and take every snapshot; return its position, or nothing where it went on meanwhile."""
+    connection.execute("SELECT pg_wal_replay_pause()")
+    soon = time.monotonic() + HELD_WITHIN_S
+    while not one(connection, STANDBY_STILL):
+        if time.monotonic() > soon:
+            return ""
+        time.sleep(0.01)
+    lsn = one(connection, position)
+    begun(inside)
+    if one(connection, position) == lsn:
+        return lsn
+    for other in inside.values():
+        other.execute("ROLLBACK")
+    return ""
+
+
 def still_writer(connection, inside):
     """Take every snapshot in a moment in which nothing is written; return the timeline and the position."""
     position = "SELECT pg_current_wal_insert_lsn()::text"
-    until = time.monotonic() + 6 * STILL_WITHIN_S
+    until = time.monotonic() + 2 * STILL_WITHIN_S
     while time.monotonic() < until:
         before = one(connection, position)
         begun(inside)
