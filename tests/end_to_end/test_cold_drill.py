@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
+import tarfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -94,11 +94,17 @@ def test_an_outsider_computes_the_same_and_finds_what_was_changed(
 ) -> None:
     assert launch(known, "evidence", "verify", result["evidence"]).returncode == 0
 
-    changed = tmp_path / "bundle"
-    shutil.copytree(result["evidence"], changed) if Path(result["evidence"]).is_dir() else pytest.skip("no folder")
-    trials = next(changed.rglob("restores.jsonl"))
-    trials.write_text(trials.read_text().replace('"is_trial":true', '"is_trial":false', 1))
-    assert launch(known, "evidence", "verify", str(changed)).returncode != 0
+    with tarfile.open(result["evidence"]) as bundle:
+        bundle.extractall(tmp_path, filter="data")
+    (folder,) = tmp_path.iterdir()
+    restores = folder / "records" / "restores.jsonl"
+    restores.write_text(restores.read_text().replace('"is_trial":true', '"is_trial":false', 1))
+    changed = tmp_path / "changed.tar.gz"
+    with tarfile.open(changed, "w:gz") as bundle:
+        bundle.add(folder, arcname=folder.name)
+    verified = launch(known, "evidence", "verify", str(changed))
+    assert verified.returncode == 7
+    assert "restores.jsonl" in verified.stderr
 
 
 def test_a_throttled_way_from_the_vault_breaks_the_projection_and_is_named(tmp_path: Path) -> None:
