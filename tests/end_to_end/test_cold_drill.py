@@ -20,7 +20,7 @@ from tests.end_to_end.test_by_hand import ROOT
 
 INSTANCE = f"cdrl{os.getpid() % 10000}"
 MINUTES = 40
-THROTTLED_BYTES_A_SECOND = 1_000_000
+THROTTLED_BYTES_A_SECOND = 4_000_000
 THROTTLE = (
     "table inet throttle {{\n chain out {{\n  type filter hook output priority 10; policy accept;\n"
     "  tcp sport {{ 8432, 8000 }} limit rate over {rate} kbytes/second burst 200 kbytes drop\n }}\n}}\n"
