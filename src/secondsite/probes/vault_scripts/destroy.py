@@ -66,9 +66,15 @@ def archives() -> list[dict[str, Any]]:
     return found
 
 
-def listed() -> list[str]:
-    done = subprocess.run([RESTIC, "--json", "snapshots"], capture_output=True, text=True, check=False, cwd="/")
-    return [str(one["id"]) for one in json.loads(done.stdout)] if done.returncode == 0 else []
+def listed() -> list[str] | None:
+    """Return the snapshots that the server has of this host; None where it does not say."""
+    try:
+        done = subprocess.run(
+            [RESTIC, "--json", "snapshots"], capture_output=True, text=True, timeout=LONGEST_S, check=False, cwd="/"
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return [str(one["id"]) for one in json.loads(done.stdout)] if done.returncode == 0 else None
 
 
 def snapshots() -> list[dict[str, Any]]:
@@ -80,6 +86,8 @@ def snapshots() -> list[dict[str, Any]]:
         return [{"place": server, "refused": None, "saw": "it lists no snapshot"}]
     found = [tried(f"snapshot {name[:8]} at {server}", RESTIC, "forget", name) for name in names]
     left = listed()
+    if left is None:
+        return [{**one, "refused": None, "saw": f"it lists nothing afterwards; {one['saw']}"} for one in found]
     return [one if name in left else {**one, "refused": False} for name, one in zip(names, found, strict=True)]
 
 
