@@ -24,7 +24,7 @@ LISTS = '[{"id": "abcdef0123"}]'
     ],
 )
 def test_a_snapshot_that_is_not_listed_afterwards_is_gone_whatever_was_said(
-    tmp_path: Path, afterwards: str, refused: bool | None
+    tmp_path: Path, afterwards: str, *, refused: bool | None
 ) -> None:
     restic, asked = tmp_path / "restic", tmp_path / "asked"
     restic.write_text(
