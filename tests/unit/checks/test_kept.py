@@ -20,6 +20,7 @@ from secondsite.checks.rules.frame import judged
 from secondsite.checks.rules.kept import is_covered, log_troubles, segment, stanza_troubles
 from secondsite.estate.load import load_estate
 from secondsite.estate.model import Host, HostName
+from secondsite.lab.image import KEPT_IMAGE
 
 ROOT = Path(__file__).parents[3]
 FULL = load_estate(ROOT / "inventories" / "lab")
@@ -325,6 +326,10 @@ def test_a_stanza_is_fresh_only_with_a_new_backup_and_a_full_one_of_these_days(s
 @given(some.sampled_from(["/srv/store2", "/srv/stor", "/var/lib/dpkg2", "/var/lib", "/srv", "/", "/var/lib/etcd"]))
 def test_a_name_that_only_resembles_one_that_is_sent_is_not_covered(path: str) -> None:
     assert not is_covered(path, ["/srv/store", "/etc"], [])
+
+
+def test_the_image_that_the_lab_lays_down_at_the_vault_is_no_finding() -> None:
+    assert is_covered(KEPT_IMAGE, [], [])
 
 
 def test_a_folder_that_came_to_hold_something_since_and_that_its_job_takes_next_is_no_finding() -> None:

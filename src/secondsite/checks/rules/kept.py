@@ -43,6 +43,7 @@ _MADE_AGAIN = {
     "/srv/backup/histories": "copies of what the archives hold",
     "/srv/backup/scratch": "backups that are restored just now, to verify them",
     "/var/lib/secondsite-verify": "what came of verifications",
+    "/var/lib/secondsite-image": "the image new hosts are made from, made of packages: it lies at the vault to be fetched",
 }
 # What several hosts hold alike, and which job of any of them sends it.
 _ALIKE = {
