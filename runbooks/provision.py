@@ -15,7 +15,9 @@ from secondsite.plan import (
     first_verifications,
     hand_over_escrow,
     hand_over_keys,
+    keep_kit,
     keeping_hosts,
+    kit_hosts,
     note_machines,
     open_escrow,
     result_of,
@@ -68,6 +70,9 @@ def provision(estate: Estate, plan: PlanBuilder) -> None:
         " --format html) and put them into /srv/runbooks on these hosts.",
     )
     made = ["note-machines", "hand-over-keys", "keep-procedures"]
+    if vaults := kit_hosts(estate):
+        keep_kit(plan, vaults, after=("hand-over-keys",))
+        made.append("keep-kit")
     if keepers := escrow_hosts(estate):
         hand_over_escrow(plan, keepers, after=("hand-over-keys",))
         open_escrow(plan, keepers, after=("hand-over-escrow",))

@@ -1,4 +1,4 @@
-"""A cold restart inside a drill: another controller, in a process and with a state of its own.
+"""A cold restart inside a drill: another controller, rebuilt from the vault, with a process and a state of its own.
 
 What the drill keeps of the first one are its instruments on the customers' side, which were there before, and its
 records. Everything that acts begins with the copy that the vault kept.
@@ -28,18 +28,20 @@ from ..measure.phases import HOSTS_PHASES
 from ..plan.model import Plan
 from ..run.model import Authorship, RunResult, StepState, Transition
 from ..store.folders import RunFolder
+from ..store.kit import kit_in
 from ..store.steps import FILE_NAME
 from .bench import Bench, lab_persons
-from .places import PROJECT, lab_holders
+from .kit import fetched_kit, rebuilt
+from .places import lab_holders
 from .runs import Watch, consents, end_of, step_lines
 from .second import ANSWERS_WITHIN, Second
 from .standby import GROUP, PLACE, copy_name
 
 CONSENTING = ("lab-approver-1", "lab-approver-2")
 STAYS_LOST = "the lost site stays isolated at the carriers, and is not brought back in this drill"
-SAME_PROGRAM = (
-    "the second controller is this project's checkout on the same machine: its state alone was lost, and came from the"
-    " vault"
+SAME_MACHINE = (
+    "the second controller was rebuilt on the machine of the first: its program, its packages and its state came from"
+    " the vault; the operating system with Python and an SSH client were there"
 )
 _EVERY_S = 0.2
 _ENDS_WITHIN_S = 30.0
@@ -67,7 +69,7 @@ class RunsAnew:
             self._going = subprocess.Popen(
                 self.second.argv("run", runbook, "--from", origin, "--to", target, "--yes"),
                 env=dict(self.second.environment),
-                cwd=PROJECT,
+                cwd=self.second.program,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -90,7 +92,7 @@ class RunsAnew:
         return end_of(folder, runbook, result)
 
     def _recover(self) -> None:
-        """Bring the copy that lies at the vault, and begin a controller with it.
+        """Rebuild a controller from the kit at the vault, and begin with the copy of the state that lies beside it.
 
         Raises:
             SecondsiteError: there is none, or it can't be laid out.
@@ -103,6 +105,7 @@ class RunsAnew:
         )  # fmt: skip
         if vault is None:
             raise SecondsiteError("no host at a vault keeps a copy of the controller's state")
+        self._rebuild(vault)
         place = self.second.state.with_suffix(".brought")
         self._bring(vault, place)
         brought = sum(one.stat().st_size for one in place.rglob("*") if one.is_file())
@@ -116,6 +119,29 @@ class RunsAnew:
         self.records.append("events", event)
         self.view.say(f"whatever is done here from now on: SECONDSITE_STATE={self.second.state}")
         self.view.say(f"another controller begins with {brought} bytes that lay at {vault}, opened by {_and(holders)}")
+
+    def _rebuild(self, vault: HostName) -> None:
+        """Fetch the kit, lay it out where nothing is, and make its environments.
+
+        Raises:
+            SecondsiteError: there is none, it is not what was noted beside it, or it does not work by itself.
+        """
+        began, into = time.monotonic(), self.second.program.parent
+        archive = self.second.state.with_suffix(".kit")
+        shutil.rmtree(into, ignore_errors=True)
+        into.mkdir(mode=0o700, parents=True)
+        note = fetched_kit(self.bench.trust.ssh_config, vault, archive)
+        fetched = time.monotonic()
+        rebuilt(archive, note, into=into)
+        archive.unlink()
+        self.second.make()
+        ended, kit = time.monotonic(), kit_in(note)
+        detail = {
+            "from": vault, "bytes": kit.bytes, "sha256": kit.sha256, "version": kit.version, "began": began,
+            "fetched": fetched,
+        }  # fmt: skip
+        self.records.append("events", {"t": ended, "event": "controller-rebuilt", "detail": detail})
+        self.view.say(f"a controller was rebuilt from {kit.bytes} bytes that lay at {vault}, in {ended - began:.1f} s")
 
     def _bring(self, vault: HostName, place: Path) -> None:
         """Have somebody who stands at the vault bring what lies there: the copy, and the packages beside it."""
@@ -208,7 +234,7 @@ class RunsAnew:
 
     def limitations(self) -> list[str]:
         """Say what a report must know of this restart."""
-        return [SAME_PROGRAM, STAYS_LOST]
+        return [SAME_MACHINE, STAYS_LOST]
 
 
 def _and(names: Iterable[str]) -> str:

@@ -33,7 +33,7 @@ from ..store.runs import Crew, RunStore
 from ..workloads import actions as workload_actions
 from ..workloads.lease_end import LeaseEnd
 from ..workloads.ports import WorkloadAdapter
-from . import escrow_steps, procedures
+from . import escrow_steps, kit, procedures
 from .fences import fence_registry
 from .lookout import Lookout, open_lookout, targets_of
 from .places import PROJECT, holders_keys, lab_holders, lab_of, login, state_path
@@ -194,6 +194,7 @@ def _furnished(lookout: Lookout, runner: SshHands, *, by: str) -> Bench:
         controllers.Steps(hands=hands).registry(),
         Machines(estate=estate, hands=runner, path=state / "machines.json").registry(),
         procedures.Steps(estate=estate, hands=hands).registry(),
+        kit.Steps(estate=estate, hands=hands, ssh_config=trust.ssh_config, state=state).registry(),
         FirstBackups(hands=hands).registry(),
         restoring.Steps(hands=hands).registry(),
         erasures.Steps(hands=runner, clock=clock).registry(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from ..checks.rules.flows import FLOWS
 from ..checks.rules.frame import concerned, judged
 from ..checks.rules.paging import TEST_PAGES
 from ..checks.rules.procedures import PROCEDURES
-from ..checks.rules.standby import NEWEST_RUN
+from ..checks.rules.standby import KIT, NEWEST_RUN
 from ..errors import ConfigError, SecondsiteError, Unreachable, UsageError
 from ..estate.model import Estate, Host, HostName
 from ..hands.secrets import ca_directory
@@ -30,7 +31,7 @@ from ..probes.pages import TestPages
 from ..store.checks import KeptChecks
 from ..store.lock import CHECK_LOCK_NAME, RunLock
 from .lookout import Lookout, open_lookout
-from .places import PROJECT
+from .places import PROJECT, SENT_KIT
 
 if TYPE_CHECKING:
     from .bench import Bench
@@ -194,6 +195,18 @@ def _newest_run(lookout: Lookout | Bench) -> Section:
     return Section(value={"newest": max(runs, default=""), "copy": copy_name(lookout.estate)})
 
 
+def _kit(lookout: Lookout | Bench) -> Section:
+    """Tell which version runs here, and which kit the vault was given last; nothing if none ever was."""
+    from .kit import program_version  # noqa: PLC0415  as above
+
+    try:
+        noted = lookout.state / SENT_KIT
+        sent = json.loads(noted.read_text(encoding="ascii")) if noted.exists() else {}
+        return Section(value={"sent": sent, "version": program_version(lookout.estate)})
+    except (OSError, ValueError) as error:
+        return Section(trouble=f"the program can't be read: {error}")
+
+
 def _escrow(lookout: Lookout | Bench) -> Section:
     """Tell what hosts that keep packages of escrow must have."""
     from .escrow import expected_of_hosts  # noqa: PLC0415  as above
@@ -220,6 +233,7 @@ OUTSIDE: Mapping[str, Callable[[Lookout | Bench], Section]] = {
     AUDIT: lambda lookout: audited(lookout.hands, lookout.estate),
     NEWEST_RUN: _newest_run,
     ESCROW: _escrow,
+    KIT: _kit,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -127,9 +128,13 @@ class ColdKit:
         )
 
     def close(self) -> None:
-        """Let go of the connections, and of the file that new machines were made from."""
+        """Let go of the connections, of the file that new machines were made from, and of the rebuilt program.
+
+        This program is of the same version, and goes on with the state of the second controller.
+        """
         self._stack.close()
         self._image.unlink(missing_ok=True)
+        shutil.rmtree(self.second.program.parent, ignore_errors=True)
 
     @property
     def _image(self) -> Path:

@@ -21,6 +21,8 @@ SCENARIOS = PROJECT / "drtests" / "scenarios"
 CHECKS = PROJECT / "drtests"
 DEFAULT_ESTATE = PROJECT / "inventories" / "lab"
 TOPOLOGY = "lab.yml"
+SENT_KIT = "kit.json"
+"""In a state: which kit the vault was given last."""
 
 
 def estate(directory: Path | None = None) -> Estate:
@@ -63,9 +65,19 @@ def lab_of(estate: Estate) -> LabSettings | None:
     return LabSettings(
         instance=os.environ.get("SECONDSITE_LAB", "ss"),
         state=state_of(estate),
-        cache=Path(os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")),
+        cache=cache_path(),
         topology=topology,
     )
+
+
+def cache_path() -> Path:
+    """Return where is kept what can be made or fetched again: images, packages, kits."""
+    return Path(os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite"))
+
+
+def index_environment() -> dict[str, str]:
+    """Return what tells pip where packages come from: all that this process was given."""
+    return dict(os.environ)
 
 
 def safe_of(estate: Estate) -> Safe:

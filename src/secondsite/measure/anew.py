@@ -75,22 +75,26 @@ def both_copies_are_gone(facts: Facts) -> RuleResult:
 def controller_began_anew(facts: Facts) -> RuleResult:
     """The first controller's state is gone as well: whoever restarts begins with what the vault kept, and with keys.
 
-    ``opened_by`` names the holders who opened the escrow; without two of them somebody had the keys all along.
+    Its program was rebuilt from the vault as well. ``opened_by`` names the holders who opened the escrow; without two
+    of them somebody had the keys all along.
     """
+    made = next((one for one in facts.records.events or () if one.event == "controller-rebuilt"), None)
     told = next((one for one in facts.records.events or () if one.event == "controller-recovered"), None)
     fault = facts.milestones.fault_done
-    after = told is not None and fault is not None and told.t >= fault
+    after = told is not None and made is not None and fault is not None and told.t >= made.t >= fault
+    kit = str(made.detail.get("sha256", "")) if made is not None else ""
     where = str(told.detail.get("from", "")) if told is not None else ""
     holders = told.detail.get("opened_by") if told is not None else None
     count = len(set(map(str, holders))) if isinstance(holders, list) else 0
+    opened_by = ", ".join(map(str, holders)) if isinstance(holders, list) else "nobody"
     return RuleResult(
         id="controller-began-anew",
-        claim="Another controller did it, with the copy that the vault kept and keys that two holders opened",
-        status=Status.SATISFIED if after and where and count >= 2 else Status.NOT_MEASURED,  # noqa: PLR2004  two holders
-        saw=f"a copy from {where}, opened by {', '.join(map(str, holders)) if isinstance(holders, list) else 'nobody'}"
+        claim="Another controller did it, with a program and a state from the vault and keys that two holders opened",
+        status=Status.SATISFIED if after and kit and where and count >= 2 else Status.NOT_MEASURED,  # noqa: PLR2004  two
+        saw=f"kit {kit[:12] or 'of nobody'}, a copy from {where}, opened by {opened_by}"
         if told is not None
         else NOT_MEASURED,
-        expected="a copy from the vault, laid out after the fault, and two holders",
+        expected="a program and a copy from the vault, laid out after the fault, and two holders",
     )
 
 

@@ -135,13 +135,20 @@ def _points(restores: Sequence[Restore], phase: str) -> tuple[Point, ...]:
 
 
 def _begun(records: Records) -> tuple[Point, ...]:
-    """From when the copy was brought until the lost site was fenced; waits for persons are declared, not measured."""
-    began, ended = _first(records.events, "controller-recovered"), _last(records.events, "fenced")
+    """From when the kit was fetched until the lost site was fenced; waits for persons are declared, not measured."""
+    began, ended = _kit_begun(records), _last(records.events, "fenced")
     if began is None or ended is None or ended < began:
         return ()
     consents = records.approvals.consents if records.approvals is not None else ()
     waited = math.fsum(max(0.0, min(one.answered, ended) - max(one.asked, began)) for one in consents)
     return (Point(amount=1.0, seconds=max(0.0, ended - began - waited)),)
+
+
+def _kit_begun(records: Records) -> float | None:
+    """Return when the controller began to be rebuilt, as its end tells."""
+    told = next((one for one in records.events or () if one.event == "controller-rebuilt"), None)
+    began = told.detail.get("began") if told is not None else None
+    return began if isinstance(began, float) else None
 
 
 def _opened(records: Records) -> tuple[Point, ...]:

@@ -65,6 +65,7 @@ ONCE = frozenset(
         "traffic-started",
         "fault-begun",
         "fault-done",
+        "controller-rebuilt",
         "controller-recovered",
         "detected",
         "declared",

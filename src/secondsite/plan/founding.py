@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..estate.model import Estate
+from ..estate.model import Estate, SiteKind
 from .builder import PlanBuilder, call, seconds
 
 
@@ -57,6 +57,28 @@ def escrow_hosts(estate: Estate, *, but: str = "") -> list[str]:
     """Name the hosts that keep the packages of escrow, except those of one site; none where no holder is declared."""
     keeping = [host for host in estate.hosts.values() if "standby" in host.groups and host.site != but]
     return [str(host.name) for host in keeping] if estate.escrow is not None else []
+
+
+def kit_hosts(estate: Estate, *, but: str = "") -> list[str]:
+    """Name the hosts at a vault that keep the kit a controller is rebuilt from, except those of one site."""
+    keeping = [host for host in estate.hosts.values() if "standby" in host.groups and host.site != but]
+    return [str(host.name) for host in keeping if estate.sites[host.site].kind is SiteKind.VAULT]
+
+
+def keep_kit(plan: PlanBuilder, hosts: Sequence[str], *, after: Sequence[str]) -> None:
+    """Have the vault keep what another controller is rebuilt from (step ``keep-kit``)."""
+    plan.step(
+        "keep-kit",
+        title="Have the vault keep what another controller is rebuilt from: this program and every package it needs",
+        call=call("keep-kit", hosts=list(hosts)),
+        hosts=tuple(hosts),
+        after=tuple(after),
+        repeatable=True,
+        timeout=seconds(400),
+        expected=seconds(5),
+        by_hand="Fetch every package (pip download -r requirements/main.lock, and of pyinfra.lock) into wheels beside"
+        " the program, pack both as one file, and copy it to /var/lib/secondsite-kit for root alone.",
+    )
 
 
 def hand_over_escrow(plan: PlanBuilder, hosts: Sequence[str], *, after: Sequence[str]) -> None:

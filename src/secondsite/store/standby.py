@@ -24,7 +24,16 @@ OPENINGS = "escrow-openings.jsonl"
 """Who opened escrow, when and what for: a line each."""
 SECRETS = "secrets"
 _WHOLE = ("standing-orders", "signed-runbooks")
-_FILES = ("keys/pins", "keys/known_hosts", "keys/revoked", "machines.json", STOP_NAME, HISTORY_NAME, OPENINGS)
+_FILES = (
+    "keys/pins",
+    "keys/known_hosts",
+    "keys/revoked",
+    "machines.json",
+    "kit.json",
+    STOP_NAME,
+    HISTORY_NAME,
+    OPENINGS,
+)
 _PUBLIC = ("keys/ops/*.pub", "keys/runner/*.pub", "keys/ca/*.pub", "keys/hosts/*.pub", "approvers/*.pub")
 _ALLOWED = "approvers/allowed_signers"
 _SEALED = (

@@ -40,10 +40,10 @@ def test_the_plan_goes_from_bare_hosts_to_a_service_in_use() -> None:
     plan = load_plan("provision", directory=ROOT / "runbooks", root=ROOT, estate=ESTATE, origin=None, target=None)
     order = [step.name for step in plan.steps]
     began = ["check-authorities", "first-contact", "ask-keepers", "converge"]
-    escrow = ["hand-over-escrow", "open-escrow"]
-    ended = sorted([*escrow, "hand-over-keys", "keep-procedures", "note-machines", "require-all-hosts"])
-    assert (order[:4], sorted(order[4:10])) == (began, ended)
-    assert [step.call.name for step in plan.steps[10:]] == ["journey"] * len(ESTATE.services)
+    kept = ["hand-over-escrow", "keep-kit", "open-escrow"]
+    ended = sorted([*kept, "hand-over-keys", "keep-procedures", "note-machines", "require-all-hosts"])
+    assert (order[:4], sorted(order[4:11])) == (began, ended)
+    assert [step.call.name for step in plan.steps[11:]] == ["journey"] * len(ESTATE.services)
     assert all(step.repeatable or step.reads_only for step in plan.steps)
     assert set(plan.steps[1].hosts) == set(ESTATE.hosts)
     assert any(path.startswith("roles") for path in plan.pins)

@@ -97,6 +97,12 @@ def cold(**changes: Any) -> Cold:
     told.events += [
         {"t": FAULT + 0.09, "event": "delivered", "step": None, "detail": "web-dc2, db-dc2"},
         {
+            "t": FAULT + 0.095,
+            "event": "controller-rebuilt",
+            "step": None,
+            "detail": {"from": "vault", "bytes": 9, "sha256": "d" * 64, "version": "v", "began": FAULT + 0.091},
+        },
+        {
             "t": FAULT + 0.1,
             "event": "controller-recovered",
             "step": None,

@@ -43,7 +43,8 @@ _MADE_AGAIN = {
     "/srv/backup/histories": "copies of what the archives hold",
     "/srv/backup/scratch": "backups that are restored just now, to verify them",
     "/var/lib/secondsite-verify": "what came of verifications",
-    "/var/lib/secondsite-image": "the image new hosts are made from, made of packages: it lies at the vault to be fetched",
+    "/var/lib/secondsite-kit": "made of the program and its packages, and compared by RDY-KIT",
+    "/var/lib/secondsite-image": "what new hosts are made from, made of packages: it lies there to be fetched",
 }
 # What several hosts hold alike, and which job of any of them sends it.
 _ALIKE = {

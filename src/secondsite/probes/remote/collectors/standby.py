@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import zlib
@@ -10,6 +11,8 @@ from typing import Any
 from .common import Settings
 
 PLACE = "/var/lib/secondsite-standby"
+KIT_PLACE = "/var/lib/secondsite-kit"
+_KIT, _KIT_NOTE = "kit.tar", "kit.json"
 _JOURNAL = "journal.sqlite"
 _MOST = 20
 _SEALED = "secrets/"
@@ -57,4 +60,22 @@ def _read(archive: Any) -> tuple[list[str], list[str]]:
     return names, clear[:_MOST]
 
 
-SECTIONS = {"standby": standby}
+def kit(settings: Settings) -> dict[str, Any]:  # noqa: ARG001  as above
+    """Return what is noted of the kit that lies here, and the digest that it really has; nothing without one."""
+    import hashlib  # noqa: PLC0415  as above
+
+    path = f"{KIT_PLACE}/{_KIT}"
+    if not os.path.isfile(path):  # noqa: PTH113  see files.py
+        return {}
+    about = os.lstat(path)
+    with open(path, "rb") as stream:  # noqa: PTH123  as above
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with open(f"{KIT_PLACE}/{_KIT_NOTE}", encoding="utf-8") as note:  # noqa: PTH123  as above
+            noted = json.load(note)
+    except (OSError, ValueError) as error:
+        noted = {"trouble": str(error)[:200]}
+    return {"noted": noted, "sha256": digest, "private": not about.st_mode & 0o077}
+
+
+SECTIONS = {"standby": standby, "kit": kit}
