@@ -15,13 +15,12 @@ from typing import IO
 
 from ..errors import ActionError, Effect, SecondsiteError, Unreachable, UsageError
 from ..estate.model import Estate
-from ..hands.wheels import gathered_wheels
 from ..probes.remote.collectors.standby import KIT_PLACE
 from ..run.functions import ActionFrom, words
 from ..run.model import Json
 from ..run.ports import Hands, Outcome, Registry, StepContext
-from ..store.kit import FILE, LOCKS, NOTE, Kit, kit_in, make_kit, needed_wheels, program_files, unpack_kit, version_of
-from .places import PROJECT, SENT_KIT, cache_path, index_environment
+from ..store.kit import FILE, NOTE, Kit, kit_in, make_kit, needed_wheels, program_files, unpack_kit, version_of
+from .places import PROJECT, SENT_KIT, cache_path
 
 _TIMEOUT_S = 120.0
 _PYTHON = ("sudo", "-n", "--", "/usr/bin/python3", "-I", "-c")
@@ -76,7 +75,7 @@ class Steps:
         """Make the kit of what runs here, and have each host keep it that does not.
 
         Raises:
-            ActionError: the packages can't be had, or a host could not keep it.
+            UsageError: the packages are not at hand, or the kit can't be written.
             Unreachable: a host did not answer; the others have it.
         """
         archive, kit = todays_kit(self.estate)
@@ -137,8 +136,7 @@ def todays_kit(estate: Estate) -> tuple[Path, Kit]:
     """Return the kit of what runs here and what it is; it is made once for each version.
 
     Raises:
-        ActionError: the packages can't be had.
-        UsageError: it can't be written.
+        UsageError: the packages are not at hand, or it can't be written.
     """
     files = program_files(PROJECT, Path(estate.directory).resolve())
     place = cache_path() / "kits" / version_of(files)[:16]
@@ -148,9 +146,7 @@ def todays_kit(estate: Estate) -> tuple[Path, Kit]:
             return place / FILE, kit
     except (OSError, UsageError):
         pass  # there is none yet
-    locks = [PROJECT / "requirements" / lock for lock in LOCKS]
-    wheels = gathered_wheels(locks, cache=cache_path(), environment=index_environment())
-    kit = make_kit(files, needed_wheels(PROJECT, wheels), estate=inside(estate), into=place)
+    kit = make_kit(files, needed_wheels(PROJECT), estate=inside(estate), into=place)
     _forget_others(place)
     return place / FILE, kit
 

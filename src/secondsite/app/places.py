@@ -75,11 +75,6 @@ def cache_path() -> Path:
     return Path(os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite"))
 
 
-def index_environment() -> dict[str, str]:
-    """Return what tells pip where packages come from: all that this process was given."""
-    return dict(os.environ)
-
-
 def safe_of(estate: Estate) -> Safe:
     """Return where the estate's secrets are sealed: a lab's own in its state, others beside the estate's files."""
     state, keys = state_of(estate), holders_keys()

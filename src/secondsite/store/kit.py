@@ -27,6 +27,7 @@ NOTE = "kit.json"
 FOLDER = "secondsite"
 """What the kit unpacks to."""
 WHEELS = "wheels"
+GATHERED = ".wheels"
 LOCKS = ("main.lock", "pyinfra.lock")
 _TOPS = ("secondsite", "pyproject.toml", "ansible.cfg", "README.md", "requirements", "src", "runbooks", "roles")
 _TOPS_TOO = ("inventories", "drtests", "docs")
@@ -96,12 +97,21 @@ def version_of(files: Mapping[str, Path]) -> str:
     return digest.hexdigest()
 
 
-def needed_wheels(root: Path, wheels: Path) -> list[Path]:
-    """Return the packages that the locks name, of those in a folder, each with a digest that its lock has.
+def needed_wheels(root: Path) -> list[Path]:
+    """Return the packages that lie beside the program, each with a digest that a lock has.
+
+    ``./secondsite`` gathers them before it begins, for a run has no way to an index; a kit brings its own.
 
     Raises:
-        UsageError: one of them has another digest than any lock has.
+        UsageError: there are none, or one of them has another digest than any lock has.
     """
+    wheels = next((root / name for name in (WHEELS, GATHERED) if (root / name).is_dir()), None)
+    if wheels is None:
+        raise UsageError(
+            "the packages that a controller is rebuilt from are not at hand",
+            not_done="no kit was made",
+            next_step="is the package index reachable? ./secondsite run provision gathers them first",
+        )
     locked = {found for lock in LOCKS for found in _HASH.findall((root / "requirements" / lock).read_text())}
     found = sorted(path for path in wheels.iterdir() if path.suffix in {".whl", ".gz"})
     for path in found:
@@ -109,7 +119,7 @@ def needed_wheels(root: Path, wheels: Path) -> list[Path]:
             raise UsageError(
                 f"{path.name} is no package that requirements/{' or '.join(LOCKS)} names",
                 not_done="no kit was made",
-                next_step=f"remove {wheels}, then provision again",
+                next_step=f"remove {wheels}, then ./secondsite run provision",
             )
     return found
 

@@ -125,12 +125,21 @@ def test_a_kit_that_would_write_elsewhere_is_refused(tmp_path: Path) -> None:
 
 
 def test_only_packages_that_a_lock_names_go_into_a_kit(project: Path, tmp_path: Path) -> None:
-    good = wheel(tmp_path / "w", "a-1.whl", b"a")
+    with pytest.raises(UsageError, match="not at hand"):
+        needed_wheels(project)
+    good = wheel(project / ".wheels", "a-1.whl", b"a")
     lock(project, good)
-    assert needed_wheels(project, tmp_path / "w") == [good]
-    wheel(tmp_path / "w", "b-1.whl", b"b")
+    assert needed_wheels(project) == [good]
+    wheel(project / ".wheels", "b-1.whl", b"b")
     with pytest.raises(UsageError, match=r"b-1\.whl is no package"):
-        needed_wheels(project, tmp_path / "w")
+        needed_wheels(project)
+
+
+def test_a_program_that_came_as_a_kit_makes_the_next_one_of_what_it_brought(project: Path) -> None:
+    wheel(project / ".wheels", "b-1.whl", b"b")
+    brought = wheel(project / "wheels", "a-1.whl", b"a")
+    lock(project, brought)
+    assert needed_wheels(project) == [brought]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": "1"}', "null"])
