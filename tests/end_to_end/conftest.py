@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.end_to_end.labs import lab_environment
+from tests.end_to_end.labs import provisioned as lab_provisioned
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTANCE = f"planted{os.getpid() % 10000}"
@@ -159,19 +161,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SECONDSITE_", "PYTHON"))}
     state = tmp_path_factory.mktemp("planted")
-    cache = os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")
-    environment = {**kept, "SECONDSITE_STATE": str(state), "SECONDSITE_LAB": INSTANCE, "SECONDSITE_CACHE": cache}
-    environment |= {"SECONDSITE_ESTATE": str(ROOT / "inventories" / "small")}  # nine hosts are restored in a moment
-    estate = Estate(state=state, environment=environment)
-    try:
-        for words in (("lab", "up"), ("run", "provision"), ("lab", "save", SAVE)):
-            done = estate.secondsite(*words)
-            assert done.returncode == 0, f"{words}: {done.stderr[-3000:]}"
-        yield estate
-    finally:
-        estate.secondsite("lab", "down")
+    environment = lab_environment(state, INSTANCE, "small")  # nine hosts are restored in a moment
+    with lab_provisioned(environment, save=SAVE):
+        yield Estate(state=state, environment=environment)
 
 
 @pytest.fixture

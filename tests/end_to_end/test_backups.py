@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.end_to_end.labs import lab_environment, provisioned
 from tests.end_to_end.test_site_loss import launch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,19 +54,9 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SECONDSITE_", "PYTHON"))}
-    state = str(tmp_path_factory.mktemp("backups"))
-    cache = os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")
-    estate = str(ROOT / "inventories" / "lab")
-    names = {"STATE": state, "LAB": INSTANCE, "CACHE": cache, "ESTATE": estate}
-    one = Lab(environment=kept | {f"SECONDSITE_{name}": value for name, value in names.items()})
-    try:
-        for words in (("lab", "up"), ("run", "provision")):
-            done = one.secondsite(*words)
-            assert done.returncode == 0, f"{words}: {done.stderr[-3000:]}"
-        yield one
-    finally:
-        one.secondsite("lab", "down")
+    environment = lab_environment(tmp_path_factory.mktemp("backups"), INSTANCE, "lab")
+    with provisioned(environment):
+        yield Lab(environment=environment)
 
 
 def test_a_fresh_estate_has_verified_backups(lab: Lab) -> None:

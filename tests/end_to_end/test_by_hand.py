@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.end_to_end.labs import lab_environment, provisioned
 from tests.end_to_end.test_site_loss import launch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,22 +103,9 @@ class Person:
 
 @pytest.fixture(scope="module")
 def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SECONDSITE_", "PYTHON"))}
-    cache = os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")
-    environment = {
-        **kept,
-        "SECONDSITE_STATE": str(tmp_path_factory.mktemp("by-hand")),
-        "SECONDSITE_LAB": INSTANCE,
-        "SECONDSITE_CACHE": cache,
-        "SECONDSITE_ESTATE": str(ROOT / "inventories" / "lab"),
-    }
-    try:
-        for words in (("lab", "up"), ("run", "provision")):
-            done = launch(environment, *words)
-            assert done.returncode == 0, f"{words}: {done.stderr[-3000:]}"
+    environment = lab_environment(tmp_path_factory.mktemp("by-hand"), INSTANCE, "lab")
+    with provisioned(environment):
         yield Person(environment=environment)
-    finally:
-        launch(environment, "lab", "down")
 
 
 def test_the_kept_page_alone_brings_customers_to_the_other_site_and_home(person: Person, tmp_path: Path) -> None:

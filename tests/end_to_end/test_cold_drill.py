@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.end_to_end.labs import lab_environment
 from tests.end_to_end.test_by_hand import ROOT
 
 INSTANCE = f"cdrl{os.getpid() % 10000}"
@@ -30,9 +31,7 @@ pytestmark = [pytest.mark.nightly, pytest.mark.timeout(2 * MINUTES * 60)]
 
 
 def environment(folder: Path) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SECONDSITE_", "PYTHON"))}
-    cache = os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")
-    return {**kept, "SECONDSITE_STATE": str(folder), "SECONDSITE_LAB": INSTANCE, "SECONDSITE_CACHE": cache}
+    return lab_environment(folder, INSTANCE)
 
 
 def launch(known: Mapping[str, str], *words: str, said: str = "") -> subprocess.CompletedProcess[str]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.end_to_end.labs import lab_environment, provisioned
 from tests.end_to_end.test_by_hand import ORDERS, READ, ROOT, Order, read_orders
 from tests.end_to_end.test_site_loss import launch
 
@@ -89,21 +90,9 @@ class Controller:
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SECONDSITE_", "PYTHON"))}
-    environment = {
-        **kept,
-        "SECONDSITE_STATE": str(tmp_path_factory.mktemp("cold")),
-        "SECONDSITE_LAB": INSTANCE,
-        "SECONDSITE_CACHE": os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite"),
-        "SECONDSITE_ESTATE": str(ROOT / "inventories" / "lab"),
-    }
-    controller = Controller(environment=environment)
-    try:
-        controller.go("lab", "up")
-        controller.go("run", "provision")
-        yield controller
-    finally:
-        launch(environment, "lab", "down")
+    environment = lab_environment(tmp_path_factory.mktemp("cold"), INSTANCE, "lab")
+    with provisioned(environment):
+        yield Controller(environment=environment)
 
 
 def order_for(controller: Controller, seconds: float) -> list[Order]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.end_to_end.labs import command, lab_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTANCE = f"dies{os.getpid() % 10000}"
@@ -29,14 +30,11 @@ pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1800)]
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SECONDSITE_", "PYTHON"))}
-    own = {"SECONDSITE_STATE": str(tmp_path_factory.mktemp("dies")), "SECONDSITE_LAB": INSTANCE}
-    own |= {"SECONDSITE_CACHE": os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")}
-    own |= {"SECONDSITE_ESTATE": str(ROOT / "inventories" / "small")}
+    own = lab_environment(tmp_path_factory.mktemp("dies"), INSTANCE, "small")
     try:
-        yield {**kept, **own}
+        yield own
     finally:
-        subprocess.run([str(ROOT / "secondsite"), "lab", "down"], env={**kept, **own}, check=False, timeout=300)
+        command(own, "lab", "down")
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.end_to_end.conftest import was_starved
+from tests.end_to_end.labs import lab_environment
 from tests.end_to_end.test_site_loss import TRIES, launch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,16 +20,7 @@ pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3600)]
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SECONDSITE_", "PYTHON"))}
-    cache = os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")
-    state = str(tmp_path_factory.mktemp("headquarters"))
-    return {
-        **kept,
-        "SECONDSITE_STATE": state,
-        "SECONDSITE_LAB": INSTANCE,
-        "SECONDSITE_CACHE": cache,
-        "SECONDSITE_ESTATE": str(ROOT / "inventories" / "lab"),
-    }
+    return lab_environment(tmp_path_factory.mktemp("headquarters"), INSTANCE, "lab")
 
 
 def test_deputies_at_the_secondary_finish_what_headquarters_can_not(environment: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.end_to_end.labs import lab_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTANCE = f"lost{os.getpid() % 10000}"
@@ -81,12 +82,8 @@ class Small:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SECONDSITE_", "PYTHON"))}
     state = tmp_path_factory.mktemp("lost")
-    own = {"SECONDSITE_STATE": str(state), "SECONDSITE_LAB": INSTANCE}
-    own |= {"SECONDSITE_CACHE": os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")}
-    own |= {"SECONDSITE_ESTATE": str(ROOT / "inventories" / "small")}
-    lab = Small(state=state, environment={**kept, **own})
+    lab = Small(state=state, environment=lab_environment(state, INSTANCE, "small"))
     try:
         lab.secondsite("lab", "up")
         lab.secondsite("run", "provision", "--yes")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.end_to_end.conftest import Estate
+from tests.end_to_end.labs import lab_environment, provisioned
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1500)]
 
@@ -69,19 +70,10 @@ READ_ONLY = Fault(
 @pytest.fixture(scope="module")
 def provisioned_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     """All seventeen hosts: the small estate has no operations hosts that could die."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SECONDSITE_", "PYTHON"))}
     state = tmp_path_factory.mktemp("paged")
-    cache = os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")
-    environment = {**kept, "SECONDSITE_STATE": str(state), "SECONDSITE_LAB": INSTANCE, "SECONDSITE_CACHE": cache}
-    environment |= {"SECONDSITE_ESTATE": str(ROOT / "inventories" / "lab")}
-    estate = Estate(state=state, environment=environment)
-    try:
-        for words in (("lab", "up"), ("run", "provision"), ("lab", "save", SAVE)):
-            done = estate.secondsite(*words)
-            assert done.returncode == 0, f"{words}: {done.stderr[-3000:]}"
-        yield estate
-    finally:
-        estate.secondsite("lab", "down")
+    environment = lab_environment(state, INSTANCE, "lab")
+    with provisioned(environment, save=SAVE):
+        yield Estate(state=state, environment=environment)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.end_to_end.labs import lab_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTANCE = f"powered{os.getpid() % 10000}"
@@ -83,19 +84,15 @@ class Powered:
 
 @pytest.fixture(scope="module")
 def drilled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Powered, dict[str, Any]]]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SECONDSITE_", "PYTHON"))}
-    cache = os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")
     state = tmp_path_factory.mktemp("powered")
-    names = {"SECONDSITE_STATE": str(state), "SECONDSITE_LAB": INSTANCE, "SECONDSITE_CACHE": cache}
-    names["SECONDSITE_ESTATE"] = str(ROOT / "inventories" / "powered")
-    lab = Powered(state=state, environment={**kept, **names})
+    lab = Powered(state=state, environment=lab_environment(state, INSTANCE, "powered"))
     try:
         result = json.loads(lab.secondsite("drill", "run", "site-loss", "--keep", "--json").stdout)
         lab.secondsite("lab", "save", SAVE)
         yield lab, result
     finally:
         lab.secondsite("lab", "down")
-        shutil.rmtree(Path(cache) / "saves" / SAVE, ignore_errors=True)
+        shutil.rmtree(Path(lab.environment["SECONDSITE_CACHE"]) / "saves" / SAVE, ignore_errors=True)
 
 
 def failing(looked: subprocess.CompletedProcess[str]) -> set[str]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.end_to_end.labs import lab_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial" / "your-own-estate.md"
@@ -132,11 +133,8 @@ def commands_of_the_tutorial() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SECONDSITE_", "PYTHON"))}
-    cache = os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")
     state = tmp_path_factory.mktemp("machines")
-    names = {"SECONDSITE_STATE": str(state), "SECONDSITE_LAB": INSTANCE, "SECONDSITE_CACHE": cache}
-    made = Machines(environment={**kept, **names}, home=state / f"lab-{INSTANCE}")
+    made = Machines(environment=lab_environment(state, INSTANCE), home=state / f"lab-{INSTANCE}")
     try:
         made.lab("up")
         yield made

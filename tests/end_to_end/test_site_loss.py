@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.end_to_end.conftest import was_starved
+from tests.end_to_end.labs import lab_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "src" / "secondsite" / "measure" / "drill_result.schema.json"
@@ -52,10 +53,7 @@ def launch(environment: dict[str, str], *words: str) -> subprocess.CompletedProc
 
 @pytest.fixture(scope="module")
 def drilled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drilled]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SECONDSITE_", "PYTHON"))}
-    state = tmp_path_factory.mktemp("drill")
-    cache = os.environ.get("SECONDSITE_CACHE", "/var/cache/secondsite")
-    environment = {**kept, "SECONDSITE_STATE": str(state), "SECONDSITE_LAB": INSTANCE, "SECONDSITE_CACHE": cache}
+    environment = lab_environment(tmp_path_factory.mktemp("drill"), INSTANCE)
     try:
         drilled, tries = drill(environment), 1
         while was_starved(drilled.result) and tries < TRIES:
