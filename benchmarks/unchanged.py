@@ -155,7 +155,7 @@ def measured(there: bench.Bench, store: HostName, vault: HostName, sizes: Sequen
     for _ in range(rounds):
         plain.append(float(json.loads(there.hands.run(store, script(PLAIN), timeout=LONG).stdout)["seconds"]))
         again.append(sent(there, store))
-    print(f"each of the others: {(after - free(there, vault, KEPT)) / rounds / 1e6:.1f} MB more at {vault}")
+    print(f"each of the others: {(after - free(there, vault, KEPT)) / rounds / 1e6:.2f} MB more at {vault}")
     if wrong := [one for one in again if one.files < len(sizes) or one.amount < sum(sizes)]:
         print(f"snapshot {wrong[0].snapshot[:8]} does not hold the store: nothing was measured", file=sys.stderr)
         return 8
