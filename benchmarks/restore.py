@@ -8,8 +8,8 @@ databases' next dump). Run as root:
 The baseline of databases is pgBackRest handing over the stored file of the largest table as it lies in the repository,
 one stream through the same TLS door; that of files is curl fetching every pack from the append-only server, one after
 the other. Both write what they fetch to the disk that is restored to, and it counts until it lies there. What begins
-a restore takes half a second or more however little comes back, so that little is slow: the default is a size at which
-that is not felt.
+a restore, and the 1,600 files that any cluster has, take a second however little comes back: the default is a size at
+which that is not felt much.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ print(json.dumps({"raw": raw / seconds / 1e6, "ours": amount / took / 1e6}))
 def main() -> int:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--estate", type=Path, default=places.DEFAULT_ESTATE)
-    words.add_argument("--megabytes", type=int, default=1000)
+    words.add_argument("--megabytes", type=int, default=2000)
     words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--target", default="dc2")
     asked = words.parse_args()
