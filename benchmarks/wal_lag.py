@@ -35,6 +35,8 @@ from secondsite.estate.model import SiteKind, Workload, WorkloadName
 GOAL_S = 5.0
 PATIENCE_S = 60.0
 """How long the last segment may take before it counts as not arrived."""
+LEAST_SHARE = 0.8
+"""A primary that writes less than this share of what was asked for is under another load."""
 COPIES = 7
 SHORT = dt.timedelta(seconds=60)
 MARK = r"""
@@ -180,6 +182,12 @@ def exposures(marks: Sequence[Mark], arrived: Mapping[str, float]) -> list[float
     return ages
 
 
+def rate_of(marks: Sequence[Mark]) -> float:
+    """Return how many megabytes were written to the log each second."""
+    first, last = marks[0], marks[-1]
+    return (last.position - first.position) / (last.at - first.at) / 1e6
+
+
 def percentile(values: Iterable[float], share: float) -> float:
     """Return the smallest of these that at least such a share of them does not exceed."""
     ordered = sorted(values)
@@ -204,7 +212,11 @@ def main() -> int:
     if len({one.segment for one in heard.marks}) < 2 or not heard.arrived:
         print("no segment was full, or none arrived: nothing was measured", file=sys.stderr)
         return 8
-    return report(workload, heard, ended=ended, raw=raw)
+    code = report(workload, heard, ended=ended, raw=raw)
+    if (rate := rate_of(heard.marks)) < LEAST_SHARE * asked.megabytes:
+        print(f"{primary} wrote {rate:.1f} MB/s and not {asked.megabytes:g}: not measured under that", file=sys.stderr)
+        return 8
+    return code
 
 
 def script(code: str, *prefix: str) -> list[str]:
@@ -258,8 +270,7 @@ def copied(there: bench.Bench, workload: Workload, primary: str, vault: str) -> 
 
 def report(workload: Workload, heard: Heard, *, ended: float, raw: Sequence[float]) -> int:
     behind = lags(heard.marks, heard.arrived, ended=ended)
-    first, last = heard.marks[0], heard.marks[-1]
-    rate = (last.position - first.position) / (last.at - first.at) / 1e6
+    rate = rate_of(heard.marks)
     lost = exposures(heard.marks, heard.arrived)
     agreed = workload.from_vault.rpo.total_seconds() if workload.from_vault is not None else None
     copy = statistics.median(raw)

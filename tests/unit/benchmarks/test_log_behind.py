@@ -51,6 +51,13 @@ def test_what_would_be_lost_is_as_old_as_the_oldest_commit_that_the_vault_lacks(
     assert wal_lag.exposures(heard, {segment(1): 5.0}) == [0.0, 2.0, 4.0, 2.0]
 
 
+def test_the_load_is_what_the_log_grew_by_and_not_what_was_asked_for() -> None:
+    heard = [
+        wal_lag.Mark(at=at, segment=segment(1), position=position) for at, position in ((1.0, 0), (3.0, 8_000_000))
+    ]
+    assert wal_lag.rate_of(heard) == 4.0
+
+
 @given(numbers, some.integers(0, 5))
 def test_nothing_is_lost_more_than_was_written(times: list[float], until: int) -> None:
     heard = marks(*((at, int(at // 10)) for at in sorted(times)))
