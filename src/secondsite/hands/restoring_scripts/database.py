@@ -79,7 +79,7 @@ def asked(port: int, query: str, database: str = "postgres") -> list[str]:
 def restore(scope: str, source: str) -> float:
     began = time.monotonic()
     repository = number_of(source)
-    words = (f"--stanza={scope}", f"--repo={repository}", "--delta", "--process-max=2", "--archive-mode=preserve")
+    words = (f"--stanza={scope}", f"--repo={repository}", "--delta", "--archive-mode=preserve")
     as_postgres("pgbackrest", *words, "--type=default", "--target-timeline=latest", "restore")
     return time.monotonic() - began
 

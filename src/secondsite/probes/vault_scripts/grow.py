@@ -15,6 +15,9 @@ from typing import Any
 
 DATABASE = "trial"
 ROW = 8000
+# Several files, as any database that has grown: one is restored by one process.
+PARTS = 4
+WITH = "FOR VALUES WITH (MODULUS {}, REMAINDER {})"
 LARGE = 4_000_000
 SMALL = 600
 AS_POSTGRES = ("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups")
@@ -34,8 +37,9 @@ def grow_database(port: int, wanted: int) -> dict[str, int]:
     known = psql(port, "postgres", f"SELECT count(*) FROM pg_database WHERE datname = '{DATABASE}'").split()[-1]
     if known == "0":
         psql(port, "postgres", f"CREATE DATABASE {DATABASE}")
-        psql(port, DATABASE, "CREATE TABLE filled (content bytea NOT NULL)")
-        psql(port, DATABASE, "ALTER TABLE filled ALTER COLUMN content SET STORAGE PLAIN")
+        column = "content bytea STORAGE PLAIN NOT NULL"
+        parts = (f"CREATE TABLE filled_{part} PARTITION OF filled {WITH.format(PARTS, part)}" for part in range(PARTS))
+        psql(port, DATABASE, f"CREATE TABLE filled ({column}) PARTITION BY HASH (content)", *parts)
     there = int(psql(port, DATABASE, "SELECT count(*) FROM filled").split()[-1])
     missing = max(0, -(-wanted // ROW) - there)
     while missing > 0:

@@ -58,7 +58,7 @@ def restore_database(place: Path, told: dict[str, Any]) -> dict[str, Any]:
     run("chmod", "0711", str(place))
     run("chown", "-R", "postgres:postgres", str(folder), str(sockets))
     words = (f"--stanza={told['scope']}", f"--repo={number_of(told['source'])}", f"--set={told['label']}")
-    restoring = ("--process-max=2", "--type=immediate", "--target-action=promote", "--archive-mode=off")
+    restoring = ("--type=immediate", "--target-action=promote", "--archive-mode=off")
     as_postgres("pgbackrest", *words, f"--pg1-path={folder}", *restoring, "restore")
     amount, _ = size_of(folder)
     options = PRIVATE.format(sockets=sockets, port=PORT)
