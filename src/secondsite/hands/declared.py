@@ -104,8 +104,7 @@ def _paging(estate: Estate, paging: Paging) -> Mapping[str, object]:
             "repeat": int(paging.repeat.total_seconds()),
         },
         "oldest": {
-            job: int(age.total_seconds())
-            for job, age in {**OLDEST, "full": OLDEST_FULL, "prune": OLDEST_PRUNE}.items()
+            job: int(age.total_seconds()) for job, age in {**OLDEST, "full": OLDEST_FULL, "prune": OLDEST_PRUNE}.items()
         },
         "jobs": {
             str(name): [job for job in expected_jobs(estate.hosts[name]) if job not in UNITS] for name in producers

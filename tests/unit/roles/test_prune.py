@@ -1,7 +1,8 @@
-"""What the vault removes: what came in long ago by its own clock, nothing that it is not sure of, and nothing for good too early."""
+"""What the vault removes: what came in long ago by its own clock, nothing it is not sure of, nothing too early."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -16,7 +17,9 @@ from hypothesis import strategies as some
 from tests.unit.roles.test_backup_jobs import ROLES, load
 
 prune = load(ROLES / "backup_target" / "files" / "secondsite-prune")
+Repository: Any = prune.Repository
 DAY = 86400.0
+OWN = "for tests only"
 NOW = 1_800_000_000.0
 SETTINGS = {"days": 90, "newest": 3, "share": 0.25}
 SERIES = ("web files", "web databases", "forged ")
@@ -53,7 +56,7 @@ def test_only_what_came_in_long_ago_goes_and_the_newest_of_each_series_never_do(
 
 @given(snapshots)
 def test_no_more_than_a_quarter_of_a_series_or_one_goes_in_a_night(ones: list[tuple[float, str]]) -> None:
-    came, series = told(ones)
+    _, series = told(ones)
     try:
         went = gone(ones)
     except prune.NotSure:
@@ -82,7 +85,7 @@ def test_a_night_of_many_years_of_hourly_snapshots_takes_a_day() -> None:
 
 
 @pytest.mark.parametrize(("days", "sure"), [(20, True), (31, False), (4000, False)])
-def test_a_clock_that_jumps_ahead_takes_nothing(days: int, sure: bool) -> None:
+def test_a_clock_that_jumps_ahead_takes_nothing(days: int, *, sure: bool) -> None:
     hourly = [(3600.0 * hour + days * DAY, "web files") for hour in range(90 * 24)]
     if sure:
         assert len(gone(hourly)) <= 90 * 24 // 4
@@ -136,7 +139,7 @@ class Killed(BaseException):
     """The prune is cut here: nothing of it runs any more."""
 
 
-class Simulated(prune.Repository):  # type: ignore[misc]
+class Simulated(Repository):  # type: ignore[misc]
     """A repository whose restic is a few lines: each snapshot needs the pack of its own name and the common one."""
 
     cut_at = ""
@@ -155,7 +158,7 @@ class Simulated(prune.Repository):  # type: ignore[misc]
             case "check" if not self.reads_back:
                 raise prune.Failed("restic check ended with exit code 1: a pack is damaged")
             case "cat":
-                return (self.path / "locks" / words[-1]).read_text()
+                return str((self.path / "locks" / words[-1]).read_text())
         self._cut(f"after {verb}")
         return ""
 
@@ -188,7 +191,7 @@ def file(path: Path, text: str) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Simulated:
-    one = Simulated(tmp_path, "web", password="secret")
+    one = Simulated(tmp_path, "web", password=OWN)
     for number in range(5):
         name = digest(f"snapshot {number}")
         file(one.path / "snapshots" / name, f"snapshot {number}")
@@ -260,14 +263,20 @@ def test_at_no_single_step_is_a_cut_harmful(
     with monkeypatch.context() as patched:
         where = {"link": (os, "link"), "rename": (Path, "rename"), "rmtree": (shutil, "rmtree")}[call]
         patched.setattr(*where, cut(getattr(*where)))
-        try:
+        with contextlib.suppress(Killed):
             repository.take(OLD)
-        except Killed:
-            pass
     repository.is_dead = False
     repository.mend()
     assert before.items() <= state(repository).items() or is_pruned(repository)
     assert not list((repository.path.parent / ".aside").iterdir())
+
+
+def test_what_was_just_being_written_when_a_prune_was_cut_is_removed(repository: Simulated) -> None:
+    before = state(repository)
+    for place in ("data/aa", "index", "locks"):
+        file(repository.path / place / f"{digest('half')}-tmp-305", "ha")
+    repository.mend()
+    assert state(repository) == before
 
 
 def test_where_the_rest_can_not_be_read_back_everything_is_there_again(repository: Simulated) -> None:
@@ -321,7 +330,7 @@ def test_a_key_counts_that_lies_there_and_is_what_its_name_says(tmp_path: Path) 
 
 def test_a_repository_lacks_a_key_that_was_made_with_another_password(repository: Simulated) -> None:
     file(repository.path / "keys" / digest("key"), "key")
-    known = {"key": digest("key"), "of": prune.fingerprint("secret")}
+    known = {"key": digest("key"), "of": prune.fingerprint(OWN)}
     assert not repository.lacks_key(known)
     assert repository.lacks_key({**known, "of": prune.fingerprint("former")})
     assert repository.lacks_key({})
@@ -330,7 +339,7 @@ def test_a_repository_lacks_a_key_that_was_made_with_another_password(repository
 def test_a_run_goes_on_with_the_others_and_says_which_it_did_not_prune(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reasons = prune.run({"folder": str(tmp_path), "producers": ["db", "web"], **SETTINGS}, "secret", state=tmp_path)
+    reasons = prune.run({"folder": str(tmp_path), "producers": ["db", "web"], **SETTINGS}, OWN, state=tmp_path)
     assert len(reasons) == 2
     assert "web: not pruned: the vault's key is not in it" in capsys.readouterr().err
     written = json.loads((tmp_path / "web.json").read_text())

@@ -54,9 +54,7 @@ def run(*words: str) -> str:
 class Watcher:
     """Looks at everything once in a while, and remembers what makes the next look cheaper."""
 
-    def __init__(
-        self, settings: Settings, *, state: Path = STATE, jobs: Path = JOBS, prunes: Path = PRUNES
-    ) -> None:
+    def __init__(self, settings: Settings, *, state: Path = STATE, jobs: Path = JOBS, prunes: Path = PRUNES) -> None:
         self.settings = settings
         self.watched = settings.watched
         self.state, self.jobs, self.prunes = state, jobs, prunes

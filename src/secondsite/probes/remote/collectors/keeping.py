@@ -151,7 +151,7 @@ def lacking(roots: Iterable[str], listed: set[str], *, since: float) -> Iterator
 def kept(
     _: Settings, repository: Path = _REPOSITORY, append_only: Path = _APPEND_ONLY, prunes: Path = _PRUNES
 ) -> dict[str, Any]:
-    """Return what lies here for others: each stanza's backups and log, the newest snapshots and the prunes of each producer.
+    """Return what lies here for others: each stanza's backups and log, each producer's newest snapshots and prune.
 
     Nothing is opened: snapshots are known by their names, which are the digests of what they hold.
     """
