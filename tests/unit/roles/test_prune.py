@@ -152,6 +152,7 @@ class Simulated(Repository):  # type: ignore[misc]
         match verb:
             case "forget":
                 for name in words[words.index("--") + 1 :]:
+                    (self.path / "snapshots" / name).chmod(0o666)  # as restic does
                     (self.path / "snapshots" / name).unlink()
             case "prune":
                 self._prune()
@@ -239,6 +240,7 @@ def test_a_prune_that_is_cut_takes_nothing_and_the_next_one_does_it(repository: 
     repository.cut_at, repository.is_dead = "", False
     repository.mend()
     assert before.items() <= state(repository).items()
+    assert all((repository.path / "snapshots" / name).stat().st_mode & 0o077 == 0 for name in OLD)
     assert not list((repository.path.parent / ".aside").iterdir())
     repository.take(OLD)
     assert is_pruned(repository)
