@@ -338,6 +338,60 @@ def test_a_repository_lacks_a_key_that_was_made_with_another_password(repository
     assert repository.lacks_key({})
 
 
+class Locked(Repository):  # type: ignore[misc]
+    """A repository whose restic knows keys by their passwords, and begins it once only."""
+
+    def restic(self, *words: str, password: str | None = None, new: str | None = None, **_: Any) -> str:
+        opens = password or self.password
+        if words[0] == "init":
+            if (self.path / "config").exists():
+                raise prune.Failed("config file already exists")
+            file(self.path / "config", "config")
+            file(self.path / "keys" / digest(opens), opens)
+        elif not (self.path / "keys" / digest(opens)).exists():
+            raise prune.Failed("wrong password or no key found")
+        elif words[:2] == ("key", "add") and new is not None:
+            file(self.path / "keys" / digest(new), new)
+        elif words[:2] == ("key", "list"):
+            return json.dumps([{"id": digest(opens)[:8], "current": True}])
+        return ""
+
+
+def test_a_repository_is_begun_with_both_keys_and_one_that_is_there_is_given_the_vaults(tmp_path: Path) -> None:
+    for name in ("new", "old"):
+        one = Locked(tmp_path, name, password="the vault's")  # noqa: S106  for tests only
+        if name == "old":
+            one.restic("init", password="its own")  # noqa: S106
+        known = one.settle_key("its own", {})
+        assert known["key"] == digest("the vault's")
+        assert {path.name for path in (one.path / "keys").iterdir()} == {digest("the vault's"), digest("its own")}
+        assert not one.lacks_key(known)
+        assert one.settle_key("its own", known) == known
+
+
+def test_a_password_that_was_replaced_opens_nothing_any_more(tmp_path: Path) -> None:
+    before = Locked(tmp_path, "web", password="former").settle_key("its own", {})  # noqa: S106
+    one = Locked(tmp_path, "web", password="present")  # noqa: S106
+    assert one.lacks_key(before)
+    one.settle_key("its own", before)
+    assert {path.name for path in (one.path / "keys").iterdir()} == {digest("present"), digest("its own")}
+
+
+def test_whoever_can_not_be_given_a_key_is_named_and_the_others_are_given_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prune, "Repository", Locked)
+    Locked(tmp_path, "db", password="").restic("init", password="another")  # noqa: S106
+    given_words = {"own": "the vault's", "producers": {"db": "its own", "web": "its own"}}
+    settings = {"folder": str(tmp_path)}
+    assert prune.keys(settings, given_words, state=tmp_path, only_look=True)
+    with pytest.raises(prune.Failed, match=r"^db: wrong password"):
+        prune.keys(settings, given_words, state=tmp_path)
+    assert not Locked(tmp_path, "web", password="the vault's").lacks_key(  # noqa: S106
+        json.loads((tmp_path / "web.key.json").read_text())
+    )
+
+
 def test_a_run_goes_on_with_the_others_and_says_which_it_did_not_prune(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
