@@ -19,9 +19,11 @@ OLDEST = {
     "backup": dt.timedelta(hours=9),
 }
 OLDEST_FULL = dt.timedelta(days=8)
+OLDEST_PRUNE = dt.timedelta(hours=36)
+"""How long ago the vault may have pruned a producer's repository last: it does every night."""
 KEPT_AT_MOST = dt.timedelta(days=92)
 """How long after the live database any backup may hold what was erased there: three months."""
-UNITS = dict.fromkeys(("full", "diff", "incr"), "keep") | dict.fromkeys(
+UNITS = dict.fromkeys(("full", "diff", "incr", "prune"), "keep") | dict.fromkeys(
     ("newest", "older", "packs", "snapshots", "tally"), "verify"
 )
 """What a job's unit begins with, where that is not "backup"."""
@@ -38,6 +40,7 @@ def expected_jobs(host: Host) -> tuple[str, ...]:
         "full": {"repository"},
         "diff": {"repository"},
         "incr": {"repository"},
+        "prune": {"append_only"},
         "newest": {"repository"},
         "older": {"repository"},
         "packs": {"append_only"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..checks.freshness import OLDEST, OLDEST_FULL, UNITS, expected_jobs, wanted_snapshots
+from ..checks.freshness import OLDEST, OLDEST_FULL, OLDEST_PRUNE, UNITS, expected_jobs, wanted_snapshots
 from ..errors import ConfigError, Problem
 from ..estate.model import Estate, Paging, Service, SiteKind, Workload
 
@@ -103,7 +103,9 @@ def _paging(estate: Estate, paging: Paging) -> Mapping[str, object]:
             "silence": int(paging.silence.total_seconds()),
             "repeat": int(paging.repeat.total_seconds()),
         },
-        "oldest": {job: int(age.total_seconds()) for job, age in {**OLDEST, "full": OLDEST_FULL}.items()},
+        "oldest": {
+            job: int(age.total_seconds()) for job, age in {**OLDEST, "full": OLDEST_FULL, "prune": OLDEST_PRUNE}.items()
+        },
         "jobs": {
             str(name): [job for job in expected_jobs(estate.hosts[name]) if job not in UNITS] for name in producers
         },

@@ -100,6 +100,7 @@ _MAKERS: _Makers = {
     "etcd": dict.fromkeys(("root", "patroni", "cluster_token"), _password),
     "tunnels": _tsig_secret,
     "backup_producers": _password,
+    "backup_prune": _password,
     "shop_token_secret": _password,
     "customer_drill_password": _password,
 }

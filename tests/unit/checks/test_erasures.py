@@ -32,7 +32,7 @@ NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
 KEEPERS = ("ops-dc1", "ops-dc2", "vault")
 GONE = "519734e4-1b8e-4624-abf7-17232fa8f0fd"
 CLEAN: dict[str, Any] = {"present": [], "missing": {}, "unrecorded": [], "unheard": {}}
-CLEAN |= {"keys": dict.fromkeys(KEEPERS, ()), "in_force": {"erased": 1, "legal-hold": 0}}
+CLEAN |= {"keys": dict.fromkeys(KEEPERS, ()), "in_force": {"erased": 1, "legal-hold": 0}, "refused": 0}
 LEADING = {"trouble": "", "leads": True, "ledger": True, **CLEAN}
 STANDBY = {"trouble": "", "leads": False, "ledger": True}
 STORE: dict[str, Any] = {"trouble": "", "erased": []}

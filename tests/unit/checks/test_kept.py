@@ -14,10 +14,11 @@ from hypothesis import strategies as some
 from ruamel.yaml import YAML
 from tests.unit.checks.estates import BY_ID
 
-from secondsite.checks.freshness import KEPT_AT_MOST, expected_jobs
+from secondsite.checks.freshness import KEPT_AT_MOST, OLDEST_PRUNE, expected_jobs
 from secondsite.checks.model import Result, Section, State, World
+from secondsite.checks.rules.erasures import AUDIT
 from secondsite.checks.rules.frame import judged
-from secondsite.checks.rules.kept import is_covered, log_troubles, segment, stanza_troubles
+from secondsite.checks.rules.kept import is_covered, log_troubles, prune_troubles, segment, stanza_troubles
 from secondsite.estate.load import load_estate
 from secondsite.estate.model import Host, HostName
 from secondsite.lab.image import KEPT_IMAGE
@@ -74,7 +75,7 @@ def cluster(host: Host, port: str) -> dict[str, Any]:
 def stanza(port: str = "5432") -> dict[str, Any]:
     backup = {"label": "1F", "type": "full", "stop": AT - HOUR, "error": False}
     backup |= {"from": "000000010000000000000008", "to": "000000010000000000000009"}
-    archive = {"ranges": {"00000001": [[4, 12]]}, "newest_at": AT - 60}
+    archive = {"ranges": {"00000001": [[4, 12]]}, "newest_at": AT - 60, "oldest_at": AT - 9 * 24 * HOUR}
     return {"status": 0, "says": "ok", "systems": [SYSTEMS[port]], "backups": [backup], "archive": archive}
 
 
@@ -82,13 +83,19 @@ def kept(host: Host) -> dict[str, Any]:
     snapshots = {
         one.name: {snapshot_of(one.name, job): AT - HOUR for job in expected_jobs(one)} for one in FULL.hosts.values()
     }
+    producers = [str(one.name) for one in FULL.hosts.values() if "producer" in one.groups]
     is_one = "repository" in host.groups
     return {
         "now": AT,
         "stanzas": {SCOPES[port]: stanza(port) for port in SCOPES} if is_one else {},
         "snapshots": snapshots if "append_only" in host.groups else None,
         "oldest": dict.fromkeys(map(str, snapshots), AT - 24 * HOUR) if "append_only" in host.groups else {},
+        "pruned": {name: pruned() for name in producers} if "append_only" in host.groups else {},
     }
+
+
+def pruned(**changed: Any) -> dict[str, Any]:
+    return {"ended": AT - 8 * HOUR, "why": [], "key": True, **changed}
 
 
 def folders(host: Host) -> list[str]:
@@ -115,7 +122,14 @@ def healthy() -> Told:
     }
 
 
-def outcome(check: str, change: Callable[[Told], None] = lambda _: None) -> Result:
+HELD: Told = {
+    "db-dc1": {"trouble": "", "leads": True, "ledger": True, "in_force": {"erased": 1, "legal-hold": 2}, "refused": 3},
+    "db-dc2": {"trouble": "", "leads": False, "ledger": True},
+    "store-dc1": {"trouble": "", "erased": []},
+}
+
+
+def outcome(check: str, change: Callable[[Told], None] = lambda _: None, *, held: Told | None = None) -> Result:
     told = copy.deepcopy(healthy())
     change(told)
     hosts = {
@@ -124,7 +138,8 @@ def outcome(check: str, change: Callable[[Told], None] = lambda _: None) -> Resu
         }
         for name, one in told.items()
     }
-    return judged(BY_ID[check], World(estate=FULL, now=NOW, hosts=hosts))
+    outside = {AUDIT: Section(value=HELD if held is None else held)}
+    return judged(BY_ID[check], World(estate=FULL, now=NOW, hosts=hosts, outside=outside))
 
 
 @pytest.mark.parametrize("check", ["BK-JOBS", "BK-FRESH", "BK-COVERAGE"])
@@ -357,6 +372,11 @@ def test_a_folder_that_came_to_hold_something_since_and_that_its_job_takes_next_
             "the oldest backup of billing is 100 days old",
             id="a backup beside a newer one",
         ),
+        pytest.param(
+            set_to(*ONE, "archive", "oldest_at", to=AT - 94 * 24 * HOUR),
+            "the oldest part of the log of billing is 94 days old",
+            id="a part of a log that no backup needs",
+        ),
     ],
 )
 def test_what_is_kept_longer_than_three_months_is_found(change: Callable[[Told], None], saw: str) -> None:
@@ -371,6 +391,49 @@ def test_what_is_younger_may_be_kept_and_nothing_at_all_tells_nothing() -> None:
     assert outcome("DATA-RETENTION", none).state is State.UNKNOWN
 
 
+def test_a_legal_hold_is_told_where_retention_is_and_unknown_where_nobody_tells_of_it() -> None:
+    assert "2 under a legal hold, which forbade 3 erasures so far" in outcome("DATA-RETENTION").saw
+    silent = {"db-dc1": {"trouble": "does not answer"}, "db-dc2": HELD["db-dc2"]}
+    assert outcome("DATA-RETENTION", held=silent).state is State.UNKNOWN
+
+
 def test_what_accountctl_prints_and_what_is_checked_is_one_promise() -> None:
     defaults = YAML(typ="safe").load(ROOT / "roles" / "erasure_ledger" / "defaults" / "main.yml")
     assert defaults["erasure_ledger_backups_days"] == KEPT_AT_MOST.days
+
+
+@pytest.mark.parametrize(
+    ("told", "saw"),
+    [
+        pytest.param(pruned(ended=None), "the repository of db-dc2 was never pruned", id="never"),
+        pytest.param(pruned(ended=AT - 40 * HOUR), "of db-dc2 was pruned 40 h ago", id="not for long"),
+        pytest.param(pruned(ended=AT + 9 * HOUR), "of db-dc2 was pruned -9 h ago", id="in the future"),
+        pytest.param(pruned(key=False), "of db-dc2 does not have the vault's key", id="without a key"),
+        pytest.param(pruned(why=["2 of 5 would go at once"]), "was not pruned: 2 of 5 would go at once", id="not sure"),
+    ],
+)
+def test_a_repository_that_nobody_prunes_is_found(told: dict[str, Any], saw: str) -> None:
+    result = outcome("DATA-PRUNE", set_to("vault", "kept", "pruned", "db-dc2", to=told))
+    assert result.state is State.FAILED
+    assert saw in result.saw
+
+
+def test_a_producer_without_a_repository_is_found_and_nothing_is_wrong_with_what_is_pruned_by_night() -> None:
+    assert outcome("DATA-PRUNE").state is State.PASSED
+
+    def lost(told: Told) -> None:
+        del told["vault"]["kept"]["pruned"]["web-dc1"]
+
+    assert "the repository of web-dc1 is not there" in outcome("DATA-PRUNE", lost).saw
+
+
+@given(some.floats(-400, 400))
+def test_a_prune_counts_for_a_day_and_a_half(hours: float) -> None:
+    found = list(prune_troubles(pruned(ended=AT - hours * HOUR), now=AT))
+    assert bool(found) is not (-120 <= hours * HOUR <= OLDEST_PRUNE.total_seconds())
+
+
+def test_what_is_removed_by_night_is_gone_before_the_check_says_that_it_is_too_old() -> None:
+    defaults = YAML(typ="safe").load(ROOT / "roles" / "backup_target" / "defaults" / "main.yml")
+    days = dt.timedelta(days=defaults["backup_target_kept_days"])
+    assert days + OLDEST_PRUNE <= KEPT_AT_MOST

@@ -82,6 +82,13 @@ def test_nobody_is_erased_while_a_legal_hold_is_in_force(rules: ModuleType, writ
         assert not holds or (lifts and lifts[-1].at >= holds[-1].at)
 
 
+def test_every_erasure_that_a_hold_forbade_is_counted_once(rules: ModuleType) -> None:
+    entries = [entry(rules, "legal-hold", 1), entry(rules, "refused", 2), entry(rules, "erased", 3)]
+    entries += [entry(rules, "legal-hold-lifted", 4), entry(rules, "erased", 5), *entries]
+    assert rules.refusals(entries, rules.standing(entries)) == 2
+    assert rules.refusals([], {}) == 0
+
+
 def test_a_hold_wins_and_is_told_and_once_lifted_the_erasure_counts(rules: ModuleType) -> None:
     held = [entry(rules, "legal-hold", 1), entry(rules, "erased", 2)]
     one = rules.standing(held)[SUBJECTS[0]]

@@ -144,6 +144,30 @@ def test_a_snapshot_that_is_not_what_its_name_says_does_not_lie_there(tmp_path: 
     assert ("snapshot:files:web" in seen["troubles"]) is spoilt
 
 
+@pytest.mark.parametrize(
+    ("hours", "watched_for_s", "said"),
+    [
+        pytest.param(8, 60, "", id="last night"),
+        pytest.param(40, 60, "the newest prune of what web sent is 40.0 h old", id="not for two nights"),
+        pytest.param(None, 60, "", id="not yet"),
+        pytest.param(None, 4000, "what web sent was never pruned", id="never"),
+    ],
+)
+def test_a_person_is_told_where_nobody_prunes(
+    tmp_path: Path, hours: float | None, watched_for_s: float, said: str
+) -> None:
+    (tmp_path / "restic").mkdir()
+    if hours is not None:
+        (tmp_path / "web.json").write_text(json.dumps({"ended": time.time() - hours * 3600, "why": []}))
+    (tmp_path / "watch.json").write_text(json.dumps({"since": time.time() - watched_for_s, "had": []}))
+    oldest = {"files": 9000.0, "prune": 36 * 3600.0}
+    told = settings(snapshots=str(tmp_path / "restic"), wanted=(("files", "web"), ("names", "web")), oldest=oldest)
+
+    seen = module("look").Watcher(told, state=tmp_path, jobs=tmp_path, prunes=tmp_path).look()
+
+    assert seen["troubles"].get("prune:web", "") == said
+
+
 def test_a_restart_forgets_neither_who_was_silent_nor_what_was_claimed(tmp_path: Path) -> None:
     heard = module("heard").Heard(tmp_path / "heard.json", ("web", "db"), silent=frozenset())
     claims = {"jobs": {"files": {"snapshot": "a" * 64, "parts": []}}, "logs": {}}

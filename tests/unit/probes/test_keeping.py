@@ -104,3 +104,35 @@ def test_a_folder_that_held_nothing_when_its_job_last_ran_is_taken_next_and_one_
     assert list(keeping.taken_next({}, sent)) == []
     sent = {"roots": [str(tmp_path / "opened")], "began": began}
     assert list(keeping.taken_next(configuration, sent)) == []
+
+
+def test_a_prune_is_told_with_the_key_that_lies_in_the_repository(tmp_path: Path) -> None:
+    unit = tmp_path / "restic-server.service"
+    file(unit, f"[Service]\nExecStart=/usr/bin/restic-rest-server --listen x --path {tmp_path}/restic --append-only\n")
+    key = hashlib.sha256(b"a key").hexdigest()
+    for name in ("db", "web", "new"):
+        file(tmp_path / "restic" / name / "keys" / key, "a key")
+        (tmp_path / "restic" / name / "snapshots").mkdir()
+    (tmp_path / "restic" / ".aside").mkdir()
+    prunes = tmp_path / "prunes"
+    file(prunes / "db.json", json.dumps({"ended": 7.0, "why": ["a reason"]}))
+    file(prunes / "db.key.json", json.dumps({"key": key}))
+    file(prunes / "web.json", json.dumps({"ended": 8.0, "why": []}))
+    file(prunes / "web.key.json", json.dumps({"key": key}))
+    file(tmp_path / "restic" / "web" / "keys" / key, "another")
+    told = keeping.kept({}, tmp_path / "none", unit, prunes)["pruned"]
+    assert told == {
+        "db": {"ended": 7.0, "why": ["a reason"], "key": True},
+        "web": {"ended": 8.0, "why": [], "key": False},
+        "new": {"ended": None, "why": [], "key": False},
+    }
+
+
+def test_the_oldest_part_of_a_log_counts_in_whichever_archive(tmp_path: Path) -> None:
+    archive(tmp_path / "16-1", "000000010000000000000001")
+    archive(tmp_path / "17-2", "000000010000000000000002")
+    old = next((tmp_path / "16-1").rglob("*.lz4"))
+    os.utime(old, (1000, 1000))
+    told = keeping.archived(tmp_path)
+    assert told["oldest_at"] == 1000
+    assert told["ranges"] == {"00000001": [[2, 2]]}

@@ -58,7 +58,9 @@ def _is_wrong(path):
 def main(settings):
     """Read a part of every producer's repository; return every reason to doubt one."""
     reasons = []
-    for repository in sorted(path for path in Path(settings["packs"]).iterdir() if path.is_dir()):
+    # beside the producers' lies what a prune lays aside
+    repositories = (path for path in Path(settings["packs"]).iterdir() if path.is_dir() and path.name[0] != ".")
+    for repository in sorted(repositories):
         found = verify(repository, told(HERE / f"{repository.name}.json"))
         keep(HERE, repository.name, found)
         reasons += found["why"]

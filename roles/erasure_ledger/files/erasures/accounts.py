@@ -185,6 +185,7 @@ class Accounts:
             "entries": len(entries),
             "heads": heads,
             "in_force": summary(standings),
+            "refused": rules.refusals(entries, standings),
             "present": self.books.present(gone),
             "missing": self._missing(standings),
             "unrecorded": sorted(set(self.books.held_by_law()) - _held_by_law(standings)),

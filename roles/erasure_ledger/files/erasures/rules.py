@@ -259,6 +259,12 @@ def erased(standings: Mapping[str, Standing]) -> dict[str, Entry]:
     return {subject: one.erased for subject, one in standings.items() if one.erased is not None}
 
 
+def refusals(entries: Iterable[Entry], standings: Mapping[str, Standing]) -> int:
+    """Count the erasures that were ordered and that a legal hold forbade, before they were in the ledger or after."""
+    told = {entry.id for entry in entries if entry.kind is Kind.REFUSED}
+    return len(told) + sum(len(one.forbidden) for one in standings.values())
+
+
 def enough(keepers: int) -> int:
     """Return how many keepers make a majority: any two such groups have one in common."""
     return keepers // 2 + 1

@@ -21,6 +21,7 @@ from . import disk, rules
 from .settings import RUN, STATE, Settings
 
 JOBS = Path("/var/lib/secondsite/backup")
+PRUNES = Path("/var/lib/secondsite-prune")
 LONGEST_S = 8.0
 _INFO_AGAIN_S = 60.0
 _SNAPSHOT = re.compile(r"[0-9a-f]{64}")
@@ -53,10 +54,10 @@ def run(*words: str) -> str:
 class Watcher:
     """Looks at everything once in a while, and remembers what makes the next look cheaper."""
 
-    def __init__(self, settings: Settings, *, state: Path = STATE, jobs: Path = JOBS) -> None:
+    def __init__(self, settings: Settings, *, state: Path = STATE, jobs: Path = JOBS, prunes: Path = PRUNES) -> None:
         self.settings = settings
         self.watched = settings.watched
-        self.state, self.jobs = state, jobs
+        self.state, self.jobs, self.prunes = state, jobs, prunes
         kept = disk.read(state / "watch.json") or {}
         self.since = float(kept.get("since", time.time()))
         self.had = set(kept.get("had", []))
@@ -92,6 +93,7 @@ class Watcher:
             parts["repository"] = self._repository
         if self.watched.snapshots:
             parts["snapshots"] = self._snapshots
+            parts["prunes"] = self._pruned
         return parts
 
     # This host's own
@@ -212,6 +214,17 @@ class Watcher:
             trouble = rules.snapshot_trouble(wanted, claims, came, now=now, for_s=now - self.since, oldest=oldest)
             if trouble:
                 yield f"snapshot:{':'.join(wanted)}", trouble
+
+    def _pruned(self) -> Troubles:
+        """Yield whose snapshots nobody has pruned for too long. A prune that failed is a unit that failed."""
+        now = time.time()
+        for host in sorted({what for job, what in self.watched.wanted if job == "files"}):
+            told = disk.read(self.prunes / f"{host}.json")
+            if told is None:
+                if now - self.since > rules.NEVER_FOR_S:
+                    yield f"prune:{host}", f"what {host} sent was never pruned"
+            elif trouble := rules.age_trouble(now - told["ended"], self.watched.oldest["prune"]):
+                yield f"prune:{host}", f"the newest prune of what {host} sent is {trouble}"
 
     def _came(self, claims: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[tuple[str, str], float]]:
         """Yield when each claimed snapshot that lies here came in; one that is not what its name says is none."""

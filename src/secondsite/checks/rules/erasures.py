@@ -109,8 +109,24 @@ def _of_database(host: HostName, told: Mapping[str, Any]) -> Iterator[Finding]:
     for reason in reasons:
         yield bad(f"{host}: {reason}", host)
     if not reasons:
-        erased, held = told["in_force"]["erased"], told["in_force"]["legal-hold"]
-        yield good(f"none of {erased} erased accounts is in the database; {held} under a legal hold", host)
+        erased = told["in_force"]["erased"]
+        yield good(f"none of {erased} erased accounts is in the database; {held_in(told)}", host)
+
+
+def held_in(told: Mapping[str, Any]) -> str:
+    """Say how many accounts a legal hold keeps, and what it kept from being done."""
+    return f"{told['in_force']['legal-hold']} under a legal hold, which forbade {told['refused']} erasures so far"
+
+
+def holds(world: World) -> Iterator[Finding]:
+    """Yield how many accounts a legal hold keeps, as the database that is written tells, or that nobody tells."""
+    section = world.outside.get(AUDIT)
+    told = section.value if section is not None and not section.trouble else {}
+    leading = [(name, one) for name, one in told.items() if not one["trouble"] and one.get("leads") and one["ledger"]]
+    for name, one in leading:
+        yield good(f"{held_in(one)}: what they keep in the live database is in each new backup too", HostName(name))
+    if not leading:
+        yield unclear("no database that is written tells how many accounts are under a legal hold")
 
 
 def _investigate(name: HostName) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...estate.model import Host, HostName
-from ..freshness import KEPT_AT_MOST, OLDEST, OLDEST_FULL, UNITS, expected_jobs, wanted_snapshots
+from ..freshness import KEPT_AT_MOST, OLDEST, OLDEST_FULL, OLDEST_PRUNE, UNITS, expected_jobs, wanted_snapshots
 from ..model import Facts, Finding, World
+from .erasures import AUDIT, holds
 from .frame import bad, estate_check, good, host_check, unclear
 
 _ALL = "producer repository"
@@ -45,6 +46,7 @@ _MADE_AGAIN = {
     "/var/lib/secondsite-verify": "what came of verifications",
     "/var/lib/secondsite-kit": "made of the program and its packages, and compared by RDY-KIT",
     "/var/lib/secondsite-image": "what new hosts are made from, made of packages: it lies there to be fetched",
+    "/var/lib/secondsite-prune": "what came of prunes, and which key is the vault's",
 }
 # What several hosts hold alike, and which job of any of them sends it.
 _ALIKE = {
@@ -365,31 +367,82 @@ def _covered_clusters(
 # --- retention ---
 
 
-@host_check(
+@estate_check(
     "DATA-RETENTION",
     reads="kept",
     groups="repository",
-    expected=f"no repository holds a backup that is older than {KEPT_AT_MOST.days} days: what was erased is gone",
-    fix="there: have what is older expire (pgbackrest expire; at the append-only server restic forget and prune)",
+    outside=AUDIT,
+    expected=f"no repository holds a backup, or a part of a log, that is older than {KEPT_AT_MOST.days} days: what was"
+    " erased is gone; how many accounts a legal hold keeps from that is told",
+    fix="there: journalctl -u secondsite-keep@prune -u secondsite-keep@full; docs/how-to/let-backups-go.md",
+    commitments="C24 C25 C28",
+    controls="DR-12 DR-35",
+    tags="backup data",
+)
+def nothing_is_kept_too_long(world: World, facts: Mapping[HostName, Facts]) -> Iterator[Finding]:
+    """What was erased is in no backup any more after three months."""
+    for name, one in facts.items():
+        yield from _kept_too_long(name, one["kept"])
+    if _keepers(world, "erasures"):
+        yield from holds(world)
+
+
+def _kept_too_long(at: HostName, told: Mapping[str, Any]) -> Iterator[Finding]:
+    oldest = {f"snapshot of {name}": came for name, came in told["oldest"].items()}
+    for scope, stanza in told["stanzas"].items():
+        if stanza["backups"]:
+            oldest[f"backup of {scope}"] = min(one["stop"] for one in stanza["backups"])
+        if stanza["archive"]["oldest_at"] is not None:
+            oldest[f"part of the log of {scope}"] = stanza["archive"]["oldest_at"]
+    limit = KEPT_AT_MOST.total_seconds()
+    too_old = sorted((came, what) for what, came in oldest.items() if told["now"] - came > limit)
+    for came, what in too_old[:_SHOWN]:
+        yield bad(f"{at}: the oldest {what} is {(told['now'] - came) / 86400:.0f} days old", at)
+    if not too_old and oldest:
+        yield good(f"{at}: the oldest is {(told['now'] - min(oldest.values())) / 86400:.0f} days old", at)
+    elif not oldest:
+        yield unclear(f"{at}: there is no backup, so nothing tells how long one is kept", at)
+
+
+@host_check(
+    "DATA-PRUNE",
+    reads="kept",
+    groups="append_only",
+    expected="the append-only server's own host can open every producer's repository with a key of its own, and pruned"
+    f" each within {OLDEST_PRUNE.total_seconds() / 3600:.0f} hours without a doubt",
+    fix="there: journalctl -u secondsite-keep@prune; docs/how-to/let-backups-go.md",
     commitments="C24 C25",
     controls="DR-12 DR-35",
     tags="backup data",
 )
-def nothing_is_kept_too_long(host: Host, facts: Facts, _: World) -> Iterator[Finding]:
-    """What was erased is in no backup any more after three months."""
+def pruned(host: Host, facts: Facts, world: World) -> Iterator[Finding]:
+    """The vault removes by itself what it has kept for long enough."""
     told = facts["kept"]
-    oldest = {f"snapshot of {name}": at for name, at in told["oldest"].items()}
-    for scope, stanza in told["stanzas"].items():
-        if stanza["backups"]:
-            oldest[f"backup of {scope}"] = min(one["stop"] for one in stanza["backups"])
-    limit = KEPT_AT_MOST.total_seconds()
-    too_old = sorted((at, what) for what, at in oldest.items() if told["now"] - at > limit)
-    for at, what in too_old[:_SHOWN]:
-        yield bad(f"{host.name}: the oldest {what} is {(told['now'] - at) / 86400:.0f} days old", host.name)
-    if not too_old and oldest:
-        yield good(f"{host.name}: the oldest is {(told['now'] - min(oldest.values())) / 86400:.0f} days old", host.name)
-    elif not oldest:
-        yield unclear(f"{host.name}: there is no backup, so nothing tells how long one is kept", host.name)
+    producers = _keepers(world, "producer")
+    troubles = [
+        (name, trouble) for name in producers for trouble in prune_troubles(told["pruned"].get(name), now=told["now"])
+    ]
+    for name, trouble in troubles:
+        fix = "secondsite run provision" if "key" in trouble else ""
+        yield bad(f"{host.name}: the repository of {name} {trouble}", host.name, fix=fix)
+    if not troubles and producers:
+        last = min(told["pruned"][name]["ended"] for name in producers)
+        yield good(f"{host.name}: {len(producers)} repositories, {(told['now'] - last) / 3600:.1f} h ago", host.name)
 
 
-CHECKS = (jobs_run, fresh, coverage, nothing_is_kept_too_long)
+def prune_troubles(told: Mapping[str, Any] | None, *, now: float) -> Iterator[str]:
+    """Yield what is wrong with the last prune of one repository."""
+    if told is None:
+        yield "is not there"
+        return
+    if not told["key"]:
+        yield "does not have the vault's key"
+    if told["ended"] is None:
+        yield "was never pruned"
+        return
+    yield from (f"was not pruned: {why}" for why in told["why"])
+    if not -_AHEAD <= now - told["ended"] <= OLDEST_PRUNE.total_seconds():
+        yield f"was pruned {(now - told['ended']) / 3600:.0f} h ago"
+
+
+CHECKS = (jobs_run, fresh, coverage, nothing_is_kept_too_long, pruned)

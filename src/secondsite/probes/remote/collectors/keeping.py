@@ -23,6 +23,8 @@ _ASKED = "Id,LoadState,UnitFileState,ActiveState,SubState,Result,ExecMainStatus"
 _REPOSITORY = Path("/etc/pgbackrest/pgbackrest.conf")
 _AS_KEEPER = ("setpriv", "--reuid=pgbackrest", "--regid=pgbackrest", "--groups=secondsite-tls", "pgbackrest")
 _APPEND_ONLY = Path("/etc/systemd/system/restic-server.service")
+_PRUNES = Path("/var/lib/secondsite-prune")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})-[0-9a-f]{40}(?:\.[a-z0-9]+)?")
 _SEGMENTS_A_LOG = 256  # of 16 MiB
 _NEWEST = 200
@@ -146,8 +148,10 @@ def lacking(roots: Iterable[str], listed: set[str], *, since: float) -> Iterator
                     yield path
 
 
-def kept(_: Settings, repository: Path = _REPOSITORY, append_only: Path = _APPEND_ONLY) -> dict[str, Any]:
-    """Return what lies here for others: each stanza's backups and log, and the newest snapshots of each producer.
+def kept(
+    _: Settings, repository: Path = _REPOSITORY, append_only: Path = _APPEND_ONLY, prunes: Path = _PRUNES
+) -> dict[str, Any]:
+    """Return what lies here for others: each stanza's backups and log, each producer's newest snapshots and prune.
 
     Nothing is opened: snapshots are known by their names, which are the digests of what they hold.
     """
@@ -156,6 +160,7 @@ def kept(_: Settings, repository: Path = _REPOSITORY, append_only: Path = _APPEN
         "stanzas": _stanzas(repository) if repository.is_file() else {},
         "snapshots": _snapshots(_path_of_server(append_only)) if append_only.is_file() else None,
         "oldest": _oldest(_path_of_server(append_only)) if append_only.is_file() else {},
+        "pruned": _pruned(_path_of_server(append_only), prunes) if append_only.is_file() else {},
     }
 
 
@@ -193,7 +198,7 @@ def archived(folder: Path) -> dict[str, Any]:
     """Return the segments of the log that lie in a stanza's newest archive, as ranges by timeline."""
     archives = [path for path in folder.glob("*-*") if path.is_dir()]
     if not archives:
-        return {"ranges": {}, "newest_at": None}
+        return {"ranges": {}, "newest_at": None, "oldest_at": None}
     newest = max(archives, key=lambda path: int(path.name.rpartition("-")[2]))
     numbers: dict[str, list[int]] = {}
     newest_at = None
@@ -207,7 +212,18 @@ def archived(folder: Path) -> dict[str, Any]:
                         int(segment[2], 16) * _SEGMENTS_A_LOG + int(segment[3], 16)
                     )
                     newest_at = max(newest_at or 0.0, entry.stat().st_mtime)
-    return {"ranges": {timeline: ranges(found) for timeline, found in numbers.items()}, "newest_at": newest_at}
+    told = {"ranges": {timeline: ranges(found) for timeline, found in numbers.items()}, "newest_at": newest_at}
+    return {**told, "oldest_at": _oldest_segment(archives)}
+
+
+def _oldest_segment(archives: Iterable[Path]) -> float | None:
+    """Return when the oldest segment came in, in whichever archive: that of a cluster's earlier release counts too."""
+    parts = (part for archive in archives for part in archive.iterdir() if part.is_dir())
+    ages = []
+    for part in parts:
+        with os.scandir(part) as inside:
+            ages += [entry.stat().st_mtime for entry in inside if _SEGMENT.fullmatch(entry.name)]
+    return min(ages, default=None)
 
 
 def ranges(numbers: Iterable[int]) -> list[list[int]]:
@@ -253,6 +269,31 @@ def _oldest(folder: Path) -> dict[str, float]:
                 ages = [entry.stat().st_mtime for entry in inside]
             found |= {producer.name: min(ages)} if ages else {}
     return found
+
+
+def _pruned(folder: Path, prunes: Path) -> dict[str, dict[str, Any]]:
+    """Return for each producer what came of the last prune here, and whether the vault's key lies in its repository.
+
+    A key is known by its name, which is the digest of what it holds.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for producer in sorted(folder.iterdir()):
+        if (producer / "snapshots").is_dir():
+            told = _told(prunes / f"{producer.name}.json") or {}
+            name = (_told(prunes / f"{producer.name}.key.json") or {}).get("key", "")
+            found[producer.name] = {
+                "ended": told.get("ended"),
+                "why": told.get("why", []),
+                "key": _is_key(producer / "keys", name),
+            }
+    return found
+
+
+def _is_key(folder: Path, name: str) -> bool:
+    try:
+        return bool(_DIGEST.fullmatch(name)) and hashlib.sha256((folder / name).read_bytes()).hexdigest() == name
+    except FileNotFoundError:
+        return False
 
 
 SECTIONS = {"jobs": jobs, "stores": stores, "kept": kept}
