@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from secondsite.checks.freshness import OLDEST, OLDEST_FULL
+from secondsite.checks.freshness import OLDEST, OLDEST_FULL, OLDEST_PRUNE
 from secondsite.errors import ConfigError
 from secondsite.estate.load import load_estate
 from secondsite.hands.declared import declared_variables
@@ -56,7 +56,7 @@ def test_who_pages_a_person_judges_by_the_ages_that_the_check_judges_by() -> Non
     paging = declared_variables(load_estate(ROOT / "inventories" / "lab"))["paging"]
 
     assert isinstance(paging, dict)
-    ages = {**OLDEST, "full": OLDEST_FULL}
+    ages = {**OLDEST, "full": OLDEST_FULL, "prune": OLDEST_PRUNE}
     assert paging["oldest"] == {job: age.total_seconds() for job, age in ages.items()}
     assert paging["persons"] == ["lab-deputy-1@oncall.secondsite.test", "lab-approver-1@oncall.secondsite.test"]
     assert paging["jobs"]["ops-dc1"] == ["files", "names"]
