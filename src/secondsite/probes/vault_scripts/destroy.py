@@ -56,7 +56,7 @@ def archives() -> list[dict[str, Any]]:
         for key, host in parser.items("global")
         if key.startswith("repo") and key.endswith("-host")
     }
-    stanzas = [name for name in parser.sections() if name != "global"]
+    stanzas = [name for name in parser.sections() if name.partition(":")[0] != "global"]
     found = []
     for number, host in numbers.items():
         for stanza in stanzas:

@@ -46,13 +46,18 @@ def _archives(configuration: Path) -> dict[str, bool]:
         return {}
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.read(configuration, encoding="utf-8")
-    stanza = next((name for name in parser.sections() if name != "global"), None)
+    stanza = next(iter(stanzas(parser)), None)
     hosts = {key: host for key, host in parser.items("global") if key.startswith("repo") and key.endswith("-host")}
     if stanza is None or not hosts:
         return {}
     numbers = [key.removeprefix("repo").removesuffix("-host") for key in hosts]
     tried = at_once(lambda number: _may_replace(stanza, number), numbers, most=len(numbers))
     return dict(zip(hosts.values(), tried, strict=True))
+
+
+def stanzas(parser: configparser.ConfigParser) -> list[str]:
+    """Name the stanzas of pgBackRest's configuration; what is for all, or for all of one command, is none."""
+    return [name for name in parser.sections() if name.partition(":")[0] != "global"]
 
 
 def _may_replace(stanza: str, number: str) -> bool:
