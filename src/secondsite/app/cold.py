@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from ..drill.ports import Fetched, Left
 from ..errors import SecondsiteError
 from ..estate.left import left_after
 from ..estate.model import HostName, SiteName, Workload
+from ..hands.large_files import fetch_file
 from ..lab.image import ARCHIVE, KEPT_IMAGE
 from ..probes.erased import GROUP as ERASURES
 from ..probes.erased import ErasedCustomers
@@ -83,14 +82,14 @@ class ColdKit:
         if kept.exit_code != 0:
             return None
         began = self.bench.clock.monotonic()
-        ssh = ["ssh", "-F", str(self.bench.trust.ssh_config), "--", source, f"sudo -n cat -- {KEPT_IMAGE}/{ARCHIVE}"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as out:
-            code, said = _run(ssh, out)
+        kept_there = f"{KEPT_IMAGE}/{ARCHIVE}"
+        fetch_file(self.bench.trust.ssh_config, source, kept_there, into=path, within_s=_FETCHED_WITHIN_S)
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        if code != 0 or digest != kept.stdout.split()[0]:
-            raise SecondsiteError(f"the operating system that {source} keeps did not come whole: {said or digest}")
+        if digest != kept.stdout.split()[0]:
+            raise SecondsiteError(
+                f"the operating system that {source} keeps did not come whole: its digest is {digest}"
+            )
         return Fetched(
             path=str(path),
             source=source,
@@ -164,14 +163,3 @@ class IsolationThatStays(DrillIsolation):
 
     def lift_unless_promoted(self, *, origin: SiteName, target: SiteName) -> None:
         """Leave it: the lost site stays lost."""
-
-
-def _run(words: Sequence[str], out: IO[bytes]) -> tuple[int, str]:
-    """Return how a command ended that writes a large file, and its last words."""
-    try:
-        done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, check=False, timeout=_FETCHED_WITHIN_S
-        )
-    except subprocess.TimeoutExpired:
-        return 1, f"it took longer than {_FETCHED_WITHIN_S} s"
-    return done.returncode, done.stderr.decode(errors="replace").strip()[-200:]

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
 import shutil
-import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from ..errors import ActionError, Effect, SecondsiteError, Unreachable, UsageError
 from ..estate.model import Estate
+from ..hands.large_files import fetch_file, send_file
 from ..probes.remote.collectors.standby import KIT_PLACE
 from ..run.functions import ActionFrom, words
 from ..run.model import Json
 from ..run.ports import Hands, Outcome, Registry, StepContext
-from ..store.kit import FILE, NOTE, Kit, kit_in, make_kit, needed_wheels, program_files, unpack_kit, version_of
+from ..store.kit import (
+    FILE,
+    NOTE,
+    Kit,
+    is_whole,
+    kit_in,
+    make_kit,
+    needed_wheels,
+    program_files,
+    unpack_kit,
+    version_of,
+)
 from .places import PROJECT, SENT_KIT, cache_path
 
 _TIMEOUT_S = 120.0
@@ -105,31 +113,7 @@ class Steps:
         return said == "changed"
 
     def _sent(self, host: str, argv: Sequence[str], archive: Path | None) -> str:
-        ended = _ssh(self.ssh_config, host, argv, archive)
-        if ended.returncode != 0:
-            raise Unreachable(f"it could not be given the kit: {_last_words(ended)}", not_done="it has none")
-        return ended.stdout.decode(errors="replace").strip()
-
-
-def _last_words(ended: subprocess.CompletedProcess[bytes]) -> str:
-    return " ".join(ended.stderr.decode(errors="replace").split())[-200:] or "it gave no reason"
-
-
-def _ssh(
-    config: Path, host: str, argv: Sequence[str], archive: Path | None, *, out: IO[bytes] | int = subprocess.PIPE
-) -> subprocess.CompletedProcess[bytes]:
-    with open(archive or os.devnull, "rb") as content:  # noqa: PTH123  one of them is no path of ours
-        try:
-            return subprocess.run(
-                ["ssh", "-F", str(config), "--", host, shlex.join(argv)],
-                stdin=content,
-                stdout=out,
-                stderr=subprocess.PIPE,
-                check=False,
-                timeout=_TIMEOUT_S,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise Unreachable(f"it took longer than {_TIMEOUT_S:.0f} s", not_done="no kit came whole") from error
+        return send_file(self.ssh_config, host, argv, content=archive, within_s=_TIMEOUT_S).strip()
 
 
 def todays_kit(estate: Estate) -> tuple[Path, Kit]:
@@ -142,7 +126,7 @@ def todays_kit(estate: Estate) -> tuple[Path, Kit]:
     place = cache_path() / "kits" / version_of(files)[:16]
     try:
         kit = kit_in((place / NOTE).read_text(encoding="ascii"))
-        if (place / FILE).stat().st_size == kit.bytes:
+        if is_whole(place / FILE, kit):
             return place / FILE, kit
     except (OSError, UsageError):
         pass  # there is none yet
@@ -168,15 +152,17 @@ def fetched_kit(config: Path, host: str, into: Path) -> str:
     Raises:
         SecondsiteError: it keeps none, or it could not be fetched.
     """
-    noted = _ssh(config, host, ["sudo", "-n", "--", "cat", "--", f"{KIT_PLACE}/{NOTE}"], None)
-    if noted.returncode != 0:
-        raise SecondsiteError(f"{host} keeps no kit to rebuild a controller from: secondsite run provision")
-    argv = ["sudo", "-n", "--", "cat", "--", f"{KIT_PLACE}/{FILE}"]
-    with into.open("wb") as out:
-        ended = _ssh(config, host, argv, None, out=out)
-    if ended.returncode != 0:
-        raise SecondsiteError(f"the kit could not be fetched from {host}: {_last_words(ended)}")
-    return noted.stdout.decode(errors="replace")
+    place = into.with_suffix(".json")
+    try:
+        fetch_file(config, host, f"{KIT_PLACE}/{NOTE}", into=place, within_s=_TIMEOUT_S)
+        fetch_file(config, host, f"{KIT_PLACE}/{FILE}", into=into, within_s=_TIMEOUT_S)
+        return place.read_text(errors="replace")
+    except Unreachable as error:
+        raise SecondsiteError(
+            f"no kit to rebuild a controller from came: {error.what}", next_step="secondsite run provision keeps one"
+        ) from error
+    finally:
+        place.unlink(missing_ok=True)
 
 
 def rebuilt(archive: Path, note: str, *, into: Path) -> Path:

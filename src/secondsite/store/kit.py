@@ -158,6 +158,15 @@ def make_kit(files: Mapping[str, Path], wheels: Iterable[Path], *, estate: str, 
     return kit
 
 
+def is_whole(archive: Path, noted: Kit) -> bool:
+    """Say whether a file is the kit that was noted, to the last bit.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    return archive.stat().st_size == noted.bytes and _digest_of(archive) == noted.sha256
+
+
 def unpack_kit(archive: Path, into: Path, *, noted: Kit) -> Path:
     """Lay a kit out if it is the one that was noted, and return the program's folder.
 

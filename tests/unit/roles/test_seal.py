@@ -60,6 +60,23 @@ def test_what_is_still_being_written_is_left_until_it_has_its_name(archive: Path
     assert mode(segment) == 0o640
 
 
+def test_a_folder_can_be_written_to_at_any_moment_while_it_is_taken(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes, give = [], os.fchown
+
+    def given(handle: int, owner: int, group: int) -> None:
+        give(handle, owner, group)
+        modes.append((stat.S_ISDIR(os.fstat(handle).st_mode), stat.S_IMODE(os.fstat(handle).st_mode)))
+
+    monkeypatch.setattr(os, "fchown", given)
+    (archive / "billing" / "17-1").chmod(0o750)
+    sealer(archive).seal()
+    folders = [mode for is_folder, mode in modes if is_folder]
+    assert folders
+    assert {mode & 0o070 for mode in folders} == {0o070}, "a file of the door's in it could not get its name"
+
+
 def test_what_was_left_unfinished_does_not_stand_in_the_keepers_way(archive: Path) -> None:
     stanza = archive / "billing"
     seconds = {"archive.info": 0, "beside": 0, "beside-left": 3, "17-1/fresh": 100, "17-1/abandoned": 400}

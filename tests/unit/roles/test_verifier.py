@@ -112,6 +112,24 @@ def test_a_tally_waits_until_its_segment_is_archived(tmp_path: Path) -> None:
     assert stanzas.is_archived(tmp_path, tally)
 
 
+# --- what a producer tells each repository ---
+
+TALLY = {"scope": "billing", "timeline": 1, "lsn": "0/9086030", "at": 1796078436.2}
+
+
+@pytest.mark.parametrize("refusals", [0, 1, 2])
+def test_a_repository_that_does_not_take_a_tally_at_once_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    codes = iter([104] * refusals + [0])
+    monkeypatch.setattr(tallies, "repositories", lambda: ["1"])
+    monkeypatch.setattr(tallies, "AGAIN_S", 0.0)
+    monkeypatch.setattr(tallies, "tried", lambda *_, **__: (next(codes), "P00 ERROR: unable\n to move it", ""))
+    told = list(tallies.tell(TALLY))
+    expected = ["repository 1 did not take the tally of billing: P00 ERROR: unable to move it"]
+    assert told == (expected if refusals > 1 else [])
+
+
 # --- what is compared ---
 
 counts = some.dictionaries(

@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 from secondsite.errors import UsageError
-from secondsite.store.kit import FILE, NOTE, kit_in, make_kit, needed_wheels, program_files, unpack_kit, version_of
+from secondsite.store.kit import (
+    FILE,
+    NOTE,
+    is_whole,
+    kit_in,
+    make_kit,
+    needed_wheels,
+    program_files,
+    unpack_kit,
+    version_of,
+)
 
 
 @pytest.fixture
@@ -108,7 +118,9 @@ def test_a_kit_with_one_other_bit_is_not_unpacked(project: Path, tmp_path: Path)
     kit = make_kit(program_files(project, project), [], estate="e", into=tmp_path)
     content = bytearray((tmp_path / FILE).read_bytes())
     content[len(content) // 2] ^= 1
+    assert is_whole(tmp_path / FILE, kit)
     (tmp_path / FILE).write_bytes(content)
+    assert not is_whole(tmp_path / FILE, kit)
     with pytest.raises(UsageError, match="has the digest"):
         unpack_kit(tmp_path / FILE, tmp_path / "there", noted=kit)
     assert not (tmp_path / "there").exists()

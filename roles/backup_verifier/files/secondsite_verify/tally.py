@@ -32,6 +32,7 @@ QUICK_S, TRIES_TO_BE_QUICK = 0.9, 8
 CLOSE_AFTER_S = (3.0, 7.0, 10.0)
 LOSS_WITHIN_S, LOSS_EARLIER_S = 60.0, 20.0
 STILL_WITHIN_S, HELD_WITHIN_S, TRIES, PAUSE_S = 30.0, 1.0, 3, 0.1
+AGAIN_S = 1.0
 STANDBY_STILL = "SELECT pg_get_wal_replay_pause_state() = 'paused'"
 
 
@@ -231,9 +232,14 @@ def tell(found):
             "repo-put",
             target,
         )
-        code, _, complained = tried(*words, stdin=json.dumps(found, sort_keys=True))
+        content = json.dumps(found, sort_keys=True)
+        code, complained, _ = tried(*words, stdin=content, merge=True)
+        if code != 0:  # the network, or a repository that is busy: whoever verifies waits for this tally
+            time.sleep(AGAIN_S)
+            code, complained, _ = tried(*words, stdin=content, merge=True)
         if code != 0:
-            yield f"repository {number} did not take the tally of {found['scope']}: {complained}"
+            why = " ".join(complained.split())[-300:] or f"exit code {code}"
+            yield f"repository {number} did not take the tally of {found['scope']}: {why}"
 
 
 def work(scope, port):
