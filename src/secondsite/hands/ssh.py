@@ -70,6 +70,7 @@ class SshHands:
         self._connect_timeout = connect_timeout.total_seconds()
         self._handshake_timeout = max(connect_timeout, handshake_timeout).total_seconds()
         self._connections: dict[str, fabric.Connection] = {}
+        self._since: dict[str, float] = {}
         self._locks = {host: threading.Lock() for host in targets}
         self._armed: defaultdict[tuple[str, tuple[str, ...]], list[paramiko.Channel]] = defaultdict(list)
 
@@ -78,6 +79,22 @@ class SshHands:
         with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
             reasons = pool.map(self._reason_unreachable, hosts)
             return {host: reason for host, reason in zip(hosts, reasons, strict=True) if reason is not None}
+
+    def certificate(self, host: str, *, not_before: float) -> str:
+        """Return the certificate that a host shows, as ``certificate_shown`` does.
+
+        A connection that was made at ``not_before`` (an instant of the clock) or later has seen it. Where there is no
+        such connection, or it is refused, somebody else looks who takes every key.
+
+        Raises:
+            Unreachable: it does not answer.
+        """
+        with contextlib.suppress(Unreachable):
+            connection = self._connection(host)
+            if self._since[host] >= not_before:
+                return _certificate_of(connection.transport)
+        target = self._targets[host]
+        return certificate_shown(target.address, port=target.port)
 
     def close(self) -> None:
         """Close every connection."""
@@ -190,8 +207,9 @@ class SshHands:
             known = self._connections.get(host)
             if known is not None and known.is_connected:
                 return known
+            since = self._monotonic()
             connection = self._connect(target)
-            self._connections[host] = connection
+            self._connections[host], self._since[host] = connection, since
             return connection
 
     def _connect(self, target: SshTarget) -> fabric.Connection:
@@ -207,6 +225,7 @@ class SshHands:
             connect_timeout=self._handshake_timeout,
             connect_kwargs={
                 "sock": wire,
+                "transport_factory": _SeesCertificates,
                 "key_filename": str(target.key_file),
                 "allow_agent": False,
                 "look_for_keys": False,
@@ -296,6 +315,20 @@ def _unreachable(target: SshTarget, error: Exception) -> Unreachable:
     )
 
 
+class _SeesCertificates(paramiko.Transport):
+    """Has a host show its certificate where it has one. What is certified must be the pinned key all the same."""
+
+    @property
+    def preferred_keys(self) -> tuple[str, ...]:
+        """Return the kinds of host keys to be shown, in order."""
+        return (_CERTIFIED, *(kind for kind in super().preferred_keys if kind != _CERTIFIED))
+
+
+def _certificate_of(transport: paramiko.Transport) -> str:
+    blob = transport.get_remote_server_key().public_blob
+    return f"{_CERTIFIED} {base64.b64encode(blob.key_blob).decode('ascii')}" if blob is not None else ""
+
+
 def certificate_shown(address: str, *, port: int = 22, within: dt.timedelta = dt.timedelta(seconds=5)) -> str:
     """Return the host certificate that a server shows to whoever connects, as a public line; "" if it has none.
 
@@ -313,7 +346,7 @@ def certificate_shown(address: str, *, port: int = 22, within: dt.timedelta = dt
             options.key_types, options.kex = (_CERTIFIED,), ("curve25519-sha256@libssh.org", *options.kex)
             try:
                 transport.start_client(timeout=seconds)
-                blob = transport.get_remote_server_key().public_blob
+                return _certificate_of(transport)
             except paramiko.ssh_exception.IncompatiblePeer:
                 return ""
             finally:
@@ -321,7 +354,6 @@ def certificate_shown(address: str, *, port: int = 22, within: dt.timedelta = dt
     except (paramiko.SSHException, OSError, EOFError) as error:
         why = str(error) or type(error).__name__
         raise Unreachable(f"{address}:{port}: {why}", not_done="its certificate was not seen") from error
-    return f"{_CERTIFIED} {base64.b64encode(blob.key_blob).decode('ascii')}" if blob is not None else ""
 
 
 class _Bounded:

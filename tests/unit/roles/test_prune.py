@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,29 @@ def told(given_ones: list[tuple[float, str]]) -> tuple[dict[str, float], dict[st
 def gone(given_ones: list[tuple[float, str]], *, allowed: int | None = None) -> list[str]:
     came, series = told(given_ones)
     return list(prune.due(came, series, now=NOW, settings=SETTINGS, name="web", allowed=allowed))
+
+
+# --- how restic is run ---
+
+BUSY = """
+import sys, time
+until = time.monotonic() + 1.0
+while time.monotonic() < until:
+    pass
+print(time.process_time())
+sys.exit(3)
+"""
+
+
+def test_what_makes_a_key_has_a_tenth_of_a_processor_and_still_comes_to_its_end() -> None:
+    code, said, _ = prune.ended([sys.executable, "-I", "-c", BUSY], [], longest_s=60, slowed=True)
+    assert code == 3
+    assert float(said) < 0.5, "it ran most of the time"
+
+
+def test_what_takes_too_long_is_ended_also_where_it_is_slowed() -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        prune.ended(["sleep", "60"], [], longest_s=0.3, slowed=True)
 
 
 # --- what goes ---
