@@ -16,7 +16,7 @@ from .common import Settings, Unreadable, run
 _SOCKETS = Path("/var/run/postgresql")
 _TLS = "/etc/secondsite/tls"
 _HEARTBEAT_NEW_S = 4.5
-_BEATS, _BEAT_EVERY_S = 2, 2.0
+_BEATS, _BEAT_EVERY_S = 2, 1.0
 _HEARTBEAT_WITHIN_S = 8.0
 _LOOK_AGAIN_S = 0.3
 _LOGIN = (
