@@ -9,10 +9,29 @@ from .common import Settings, installed, run
 
 _DUMP_OF_A_PEER = 9
 _BFD_COLUMNS = 6
+_UP_AGAIN_WITHIN_S, _LOOK_AGAIN_S = 4.0, 0.5
 
 
 def routing(_: Settings) -> dict[str, Any]:
-    """Return the state of every BGP session by name, and every watched neighbour by address."""
+    """Return the state of every BGP session by name, and every watched neighbour by address.
+
+    What is not up is looked at again, until a session that was lost for an instant had the time to be made anew: BIRD
+    tries after one second, and then every two. ``up_after_s`` tells how long that took, if anything was not up.
+    """
+    began = time.monotonic()
+    told, waited = _told(), 0.0
+    while not _is_up(told) and waited < _UP_AGAIN_WITHIN_S:
+        time.sleep(_LOOK_AGAIN_S)
+        told, waited = _told(), time.monotonic() - began
+    return {**told, "up_after_s": round(waited, 1)}
+
+
+def _is_up(told: dict[str, Any]) -> bool:
+    is_spoken_to = all(state == "Established" for state in told["sessions"].values())
+    return is_spoken_to and all(one["state"] == "Up" for one in told["watched"].values())
+
+
+def _told() -> dict[str, Any]:
     sessions = [line.split() for line in run("birdc", "-r", "show", "protocols").splitlines()]
     watched = [line.split() for line in run("birdc", "-r", "show", "bfd", "sessions").splitlines()]
     return {
