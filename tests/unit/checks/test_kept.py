@@ -347,6 +347,11 @@ def test_the_image_that_the_lab_lays_down_at_the_vault_is_no_finding() -> None:
     assert is_covered(KEPT_IMAGE, [], [])
 
 
+@pytest.mark.parametrize("path", ["/var/lib/chrony", "/var/lib/logrotate"])
+def test_what_a_host_measures_or_notes_by_itself_needs_no_backup(path: str) -> None:
+    assert is_covered(path, [], [])
+
+
 def test_a_folder_that_came_to_hold_something_since_and_that_its_job_takes_next_is_no_finding() -> None:
     def opened(told: Told, *taken: str) -> None:
         set_to("store-dc1", "stores", "folders", to=["/srv/new", "/srv/store/git"])(told)

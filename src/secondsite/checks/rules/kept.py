@@ -34,6 +34,8 @@ _MADE_AGAIN = {
     "/var/lib/shells.state": "packages",
     "/var/lib/ucf": "packages",
     "/var/lib/systemd": "the system",
+    "/var/lib/chrony": "how fast this machine's clock goes: measured anew, and written down from the first hour on",
+    "/var/lib/logrotate": "when each log was rotated",
     "/srv/runbooks": "printed anew by provisioning, and compared by RDY-PROCEDURE",
     "/var/lib/secondsite": "the backup jobs' own notes",
     "/var/spool/pgbackrest": "on its way to the archives",
