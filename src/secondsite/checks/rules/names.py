@@ -25,7 +25,7 @@ def _is_loopback(answer: Mapping[str, object]) -> bool:
     "DNS-SERIALS",
     reads="names",
     expected="every authoritative name server has the same serial of the zone, and at least two sites have one",
-    fix="on the primary: knotc zone-notify ZONE",
+    fix="on the primary: knotc zone-notify ZONE; on a server that is ahead of it: knotc zone-retransfer ZONE",
     commitments="C09 C12",
     controls="DR-26",
     tags="names dns",
