@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
-import statistics
 import time
 from pathlib import Path
+
+from looks import Looks
 
 from secondsite.app import bench, places
 from secondsite.app.check import checked, choose
@@ -47,7 +47,15 @@ def main() -> int:
         for one in results:
             print(f"{one.check.id} {one.state.value}: {one.saw}")
         plain = plainly(there, estate)
-    return report(estate, took, plain, is_green=is_green)
+    return Looks(
+        benchmark="backup_checks",
+        what=f"backups: coverage to restores, {len(estate.hosts)} hosts",
+        plain_way="restic alone",
+        took=took,
+        plain=plain,
+        goal_s=GOAL_S,
+        is_green=is_green,
+    ).report()
 
 
 def plainly(there: bench.Bench, estate: Estate) -> float:
@@ -57,28 +65,6 @@ def plainly(there: bench.Bench, estate: Estate) -> float:
         if "producer" in host.groups:
             there.hands.run(host.name, list(PLAIN), timeout=dt.timedelta(seconds=60))
     return time.monotonic() - begun
-
-
-def report(estate: Estate, took: list[float], plain: float, *, is_green: bool) -> int:
-    median = statistics.median(took)
-    figures = [
-        {
-            "what": f"backups: coverage to restores, {len(estate.hosts)} hosts",
-            "value": round(median, 2),
-            "unit": "s",
-            "baseline": round(plain, 2),
-            "ratio": round(plain / median, 1),
-            "goal": f"{GOAL_S:g} s",
-            "met": median <= GOAL_S and is_green,
-        }
-    ]
-    print(f"{'what':<44} {'ours':>8} {'restic alone':>13} {'ratio':>7} {'goal':>6}  met")
-    for one in figures:
-        line = f"{one['what']:<44} {one['value']:>6} s {one['baseline']:>11} s {one['ratio']:>6}x {one['goal']:>6}"
-        print(f"{line}  {'yes' if one['met'] else 'NO'}")
-    print(f"rounds: {', '.join(f'{one:.2f} s' for one in took)}")
-    print(json.dumps({"benchmark": "backup_checks", "figures": figures}))
-    return 0 if all(one["met"] for one in figures) else 3
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from looks import Looks
+
 from secondsite.app import places
 from secondsite.app.lookout import open_lookout
 from secondsite.estate.model import Estate
@@ -44,7 +46,15 @@ def main() -> int:
         red |= {one["id"] for one in document["checks"] if one["state"] != "passed"}
         plain.append(plainly(estate))
     print(f"{len(seen)} checks; not passed: {', '.join(sorted(red)) or 'none'}")
-    return report(estate, took, plain, is_green=not red)
+    return Looks(
+        benchmark="check",
+        what=f"every check, {len(estate.hosts)} hosts",
+        plain_way="one command each",
+        took=took,
+        plain=statistics.median(plain),
+        goal_s=GOAL_S,
+        is_green=not red,
+    ).report()
 
 
 def looked(estate: Path) -> dict[str, list[dict[str, str]]]:
@@ -62,28 +72,6 @@ def plainly(estate: Estate) -> float:
         begun = time.monotonic()
         list(pool.map(lambda host: there.hands.run(host, PLAIN, timeout=dt.timedelta(seconds=60)), estate.hosts))
         return time.monotonic() - begun
-
-
-def report(estate: Estate, took: list[float], plain: list[float], *, is_green: bool) -> int:
-    median, least = statistics.median(took), statistics.median(plain)
-    figures = [
-        {
-            "what": f"every check, {len(estate.hosts)} hosts",
-            "value": round(median, 2),
-            "unit": "s",
-            "baseline": round(least, 2),
-            "ratio": round(median / least, 1),
-            "goal": f"{GOAL_S:g} s",
-            "met": median <= GOAL_S and is_green,
-        }
-    ]
-    print(f"{'what':<32} {'ours':>8} {'one command each':>17} {'ratio':>7} {'goal':>6}  met")
-    for one in figures:
-        line = f"{one['what']:<32} {one['value']:>6} s {one['baseline']:>15} s {one['ratio']:>6}x {one['goal']:>6}"
-        print(f"{line}  {'yes' if one['met'] else 'NO'}")
-    print(f"rounds: {', '.join(f'{one:.2f} s' for one in took)}")
-    print(json.dumps({"benchmark": "check", "figures": figures}))
-    return 0 if all(one["met"] for one in figures) else 3
 
 
 if __name__ == "__main__":

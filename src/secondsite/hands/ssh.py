@@ -84,15 +84,15 @@ class SshHands:
         """Return the certificate that a host shows, as ``certificate_shown`` does.
 
         A connection that was made at ``not_before`` (an instant of the clock) or later has seen it. Where there is no
-        such connection, or it is refused, somebody else looks who takes every key.
+        such connection, it is refused, or it is lost just now, somebody else looks who takes every key.
 
         Raises:
             Unreachable: it does not answer.
         """
-        with contextlib.suppress(Unreachable):
-            connection = self._connection(host)
-            if self._since[host] >= not_before:
-                return _certificate_of(connection.transport)
+        with contextlib.suppress(Unreachable, paramiko.SSHException):
+            transport: paramiko.Transport | None = self._connection(host).transport
+            if transport is not None and self._since[host] >= not_before:
+                return _certificate_of(transport)
         target = self._targets[host]
         return certificate_shown(target.address, port=target.port)
 

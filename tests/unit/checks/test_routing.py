@@ -28,6 +28,7 @@ def told_by(plan: EdgeRouting) -> dict[str, Any]:
     limits = routing.limits_of(plan)
     return {
         "routing": {
+            "up_after_s": 0.0,
             "sessions": dict.fromkeys(routing.sessions_of(plan), "Established"),
             "watched": {
                 address: {"interface": "x", "state": "Up", "notices_after_s": limit}
@@ -52,6 +53,13 @@ def world(change: Change = dict) -> World:
 @pytest.mark.parametrize("check", routing.CHECKS, ids=lambda check: check.id)
 def test_an_estate_whose_ways_are_all_there_passes(check: Check) -> None:
     assert judged(check, world()).state is State.PASSED
+
+
+@pytest.mark.parametrize(("up_after_s", "is_said"), [(0.0, False), (1.5, True), (None, False)])
+def test_only_a_session_that_is_up_again_is_said_to_have_been_lost(up_after_s: float | None, *, is_said: bool) -> None:
+    told = judged(routing.routes, world(lambda told: told["routing"].update(up_after_s=up_after_s)))
+    assert told.state is State.PASSED
+    assert ("up again 1.5 s later" in told.saw) is is_said
 
 
 @pytest.mark.parametrize(

@@ -71,4 +71,5 @@ def test_a_neighbour_that_stays_away_is_told_of_soon(monkeypatch: pytest.MonkeyP
     told = routing.routing({})
     assert told["sessions"]["carrier_a"].startswith("Active")
     assert told["watched"]["198.18.11.1"]["state"] == "Down"
+    assert told["up_after_s"] is None
     assert clock[0] <= 5.0

@@ -35,7 +35,7 @@ def routes(host: Host, facts: Facts, world: World) -> Iterator[Finding]:
         if state != "Established":
             yield bad(f"{host.name}: {session} is {state}", host.name, fix=f"on {host.name}: birdc show protocols all")
     if all(told.get(session) == "Established" for session in wanted):
-        waited = facts["routing"].get("up_after_s", 0.0)
+        waited = facts["routing"]["up_after_s"]
         lost = f", after one was lost for an instant (up again {waited:g} s later)" if waited else ""
         yield good(f"{host.name}: {len(wanted)} sessions{lost}", host.name)
 

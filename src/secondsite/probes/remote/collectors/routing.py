@@ -16,14 +16,15 @@ def routing(_: Settings) -> dict[str, Any]:
     """Return the state of every BGP session by name, and every watched neighbour by address.
 
     What is not up is looked at again, until a session that was lost for an instant had the time to be made anew: BIRD
-    tries after one second, and then every two. ``up_after_s`` tells how long that took, if anything was not up.
+    tries after one second, and then every two. ``up_after_s`` tells how long that took; None where
+    something stays away.
     """
     began = time.monotonic()
     told, waited = _told(), 0.0
     while not _is_up(told) and waited < _UP_AGAIN_WITHIN_S:
         time.sleep(_LOOK_AGAIN_S)
         told, waited = _told(), time.monotonic() - began
-    return {**told, "up_after_s": round(waited, 1)}
+    return {**told, "up_after_s": round(waited, 1) if _is_up(told) else None}
 
 
 def _is_up(told: dict[str, Any]) -> bool:
